@@ -1,0 +1,117 @@
+//! The error body every refused request carries, and the closed set of its codes.
+
+use serde::{Deserialize, Serialize};
+
+/// Says what went wrong, in a form a program can branch on. The set is closed: a client may match on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ErrorCode {
+    /// Malformed JSON, a missing or out-of-range field, a path outside `/workspace`, a body that is too large.
+    InvalidRequest,
+    /// An image name that is malformed, not allowed by the configuration, or not present.
+    InvalidImage,
+    /// A workspace id that is malformed, or workspaces are disabled.
+    InvalidWorkspace,
+    /// The API key is missing or wrong.
+    Unauthorized,
+    /// No session has this id.
+    SessionNotFound,
+    /// No workspace has this id.
+    WorkspaceNotFound,
+    /// No file is at this path.
+    FileNotFound,
+    /// The session existed and its time to live ran out.
+    SessionExpired,
+    /// The session was destroyed, crashed or is paused.
+    SessionNotRunning,
+    /// An exec ran past its timeout: its processes are gone, the session goes on.
+    CommandTimeout,
+    /// A quota or rate limit was reached.
+    LimitExceeded,
+    /// A fault of the daemon's own.
+    InternalError,
+}
+
+impl ErrorCode {
+    /// Every code, in the order of the contract.
+    pub const ALL: [Self; 12] = [
+        Self::InvalidRequest,
+        Self::InvalidImage,
+        Self::InvalidWorkspace,
+        Self::Unauthorized,
+        Self::SessionNotFound,
+        Self::WorkspaceNotFound,
+        Self::FileNotFound,
+        Self::SessionExpired,
+        Self::SessionNotRunning,
+        Self::CommandTimeout,
+        Self::LimitExceeded,
+        Self::InternalError,
+    ];
+
+    /// Returns the HTTP status that belongs to this code.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest | Self::InvalidImage | Self::InvalidWorkspace => 400,
+            Self::Unauthorized => 401,
+            Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound => 404,
+            Self::SessionNotRunning => 409,
+            Self::SessionExpired => 410,
+            Self::LimitExceeded => 429,
+            Self::InternalError => 500,
+            Self::CommandTimeout => 504,
+        }
+    }
+}
+
+/// The JSON body of every answer that is not a success.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// The machine-readable code.
+    pub error_code: ErrorCode,
+    /// What was wrong, with the value, and what to do.
+    pub message: String,
+    /// More facts, where the code has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<ErrorDetails>,
+}
+
+/// Facts beside the message. Only the fields that belong to the code are present.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorDetails {
+    /// With `COMMAND_TIMEOUT`: what the command had printed until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// With `COMMAND_TIMEOUT`: whether `output` was cut at the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncated: Option<bool>,
+    /// With `COMMAND_TIMEOUT`: the timeout that was in force, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// With `COMMAND_TIMEOUT`: `true` where the shell could not be saved and a fresh one took its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell_restarted: Option<bool>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ErrorCode;
+
+    #[test]
+    fn codes_are_spelled_as_in_the_contract() {
+        let spelled: Vec<String> =
+            ErrorCode::ALL.iter().map(|code| serde_json::to_string(code).expect("a unit variant")).collect();
+        assert_eq!(
+            spelled.join(" "),
+            "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
+             \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
+             \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
+        );
+    }
+
+    #[test]
+    fn every_code_has_an_error_status() {
+        assert!(ErrorCode::ALL.iter().all(|code| (400..600).contains(&code.status())));
+    }
+}

@@ -1,0 +1,13 @@
+//! The HTTP contract of Sandkasten v1 as types: requests, responses, ids, error codes and limits.
+//!
+//! Owns names and shapes on the wire. Must not know sockets, clocks, files or an async runtime: the daemon, the
+//! client and the tests all speak through these types, so that the wire format is written down once.
+#![forbid(unsafe_code)]
+
+pub mod error;
+pub mod exec;
+pub mod file;
+pub mod health;
+pub mod id;
+pub mod limits;
+pub mod session;

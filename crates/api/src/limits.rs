@@ -1,0 +1,22 @@
+//! The numbers of the contract, in bytes, seconds and milliseconds.
+
+/// The longest command text an exec takes, in bytes.
+pub const MAX_COMMAND_BYTES: usize = 1 << 20;
+/// The most output an exec returns, in bytes; the rest is read and dropped.
+pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
+/// The largest `timeout_ms` a request may name.
+pub const MAX_TIMEOUT_MS: u64 = 600_000;
+/// The largest `ttl_seconds` a request may name: one day.
+pub const MAX_TTL_SECONDS: u64 = 86_400;
+/// What `fs/read` returns at most where the request names no `max_bytes`.
+pub const DEFAULT_READ_BYTES: u64 = 10 << 20;
+/// The largest `max_bytes` of `fs/read`.
+pub const MAX_READ_BYTES: u64 = 100 << 20;
+/// The most files of one upload.
+pub const MAX_UPLOAD_FILES: usize = 100;
+/// The largest upload request, in bytes.
+pub const MAX_UPLOAD_BYTES: usize = 10 << 20;
+/// The longest path a file request may name, in bytes, as the kernel's `PATH_MAX` less its NUL.
+pub const MAX_PATH_BYTES: usize = 4095;
+/// How often a silent stream carries a comment line, in seconds.
+pub const STREAM_HEARTBEAT_SECONDS: u64 = 15;
