@@ -1,0 +1,156 @@
+//! The runner's side of the set-up handshake: one message with the plan and its descriptors in, one answer out.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
+};
+
+use crate::plan::{SandboxPlan, SetupReply};
+use crate::sys;
+
+/// The largest plan, in bytes; below what a packet socket carries by default.
+const MAX_PLAN_BYTES: usize = 160 * 1024;
+
+/// Descriptors that come with the plan, in its order.
+#[derive(Debug)]
+pub struct Files {
+    pub(super) device_tree: OwnedFd,
+    pub(super) layers: Vec<OwnedFd>,
+    pub(super) binds: Vec<OwnedFd>,
+    pub(super) session_cgroups: Vec<OwnedFd>,
+    pub(super) runner_cgroups: Vec<OwnedFd>,
+    pub(super) uid_lease: OwnedFd,
+}
+
+/// Everything the daemon hands to a runner.
+#[derive(Debug)]
+pub struct Handover {
+    /// What to build.
+    pub plan: SandboxPlan,
+    /// The mounts and cgroups to build it from.
+    pub files: Files,
+    /// Where the answer goes.
+    pub setup: OwnedFd,
+    /// The socket on which the daemon connects, bound outside of the sandbox's root.
+    pub listener: OwnedFd,
+}
+
+/// What kept the runner from getting its plan.
+#[derive(Debug, thiserror::Error)]
+pub enum HandoverError {
+    /// The agreed descriptors are not there: the program was not started by the daemon.
+    #[error("failed to take the descriptors of the launch; this program is started by the daemon only")]
+    Descriptors {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The message could not be received.
+    #[error("failed to receive the plan")]
+    Receive {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The message is no plan.
+    #[error("failed to decode the plan")]
+    Decode {
+        /// What the decoder says.
+        source: postcard::Error,
+    },
+    /// The plan names more or fewer descriptors than came.
+    #[error("the plan names {expected} descriptors, {received} came")]
+    Count {
+        /// What the plan names.
+        expected: usize,
+        /// What came.
+        received: usize,
+    },
+}
+
+/// Takes the inherited descriptors and waits for the plan. Blocks until the daemon has sent it or is gone.
+///
+/// # Errors
+/// Any [`HandoverError`]; the runner then exits.
+pub fn receive() -> Result<Handover, HandoverError> {
+    let setup = sys::inherited::take_inherited(sys::clone::SETUP_DESCRIPTOR)
+        .map_err(|source| HandoverError::Descriptors { source })?;
+    let listener = sys::inherited::take_inherited(sys::clone::LISTENER_DESCRIPTOR)
+        .map_err(|source| HandoverError::Descriptors { source })?;
+    let (bytes, received) =
+        receive_message(setup.as_fd()).map_err(|source| HandoverError::Receive { source })?;
+    let plan: SandboxPlan =
+        postcard::from_bytes(&bytes).map_err(|source| HandoverError::Decode { source })?;
+    let expected = 2 + plan.layers + plan.binds.len() + plan.session_cgroups + plan.runner_cgroups;
+    if received.len() != expected {
+        return Err(HandoverError::Count { expected, received: received.len() });
+    }
+    let mut received = received.into_iter();
+    let mut take = |count: usize| received.by_ref().take(count).collect::<Vec<_>>();
+    let missing = || HandoverError::Count { expected, received: 0 };
+    let mut one = take(1);
+    let device_tree = one.pop().ok_or_else(missing)?;
+    let files = Files {
+        layers: take(plan.layers),
+        binds: take(plan.binds.len()),
+        session_cgroups: take(plan.session_cgroups),
+        runner_cgroups: take(plan.runner_cgroups),
+        device_tree,
+        uid_lease: take(1).pop().ok_or_else(missing)?,
+    };
+    Ok(Handover { plan, files, setup, listener })
+}
+
+fn receive_message(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut bytes = vec![0; MAX_PLAN_BYTES];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = rustix::net::recvmsg(
+        socket,
+        &mut [io::IoSliceMut::new(&mut bytes)],
+        &mut control,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let mut descriptors = Vec::new();
+    for item in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = item {
+            descriptors.extend(rights);
+        }
+    }
+    bytes.truncate(message.bytes);
+    Ok((bytes, descriptors))
+}
+
+/// Tells the daemon that the sandbox stands, with its root directory and the shell's process descriptor.
+///
+/// # Errors
+/// The kernel's, where the daemon is gone.
+pub fn answer_ready(
+    setup: BorrowedFd<'_>,
+    landlock_abi: u32,
+    root: BorrowedFd<'_>,
+    shell: BorrowedFd<'_>,
+) -> io::Result<()> {
+    answer(setup, &SetupReply::Ready { landlock_abi }, &[root, shell])
+}
+
+/// Tells the daemon what failed: [`SetupReply::Failed`] or [`SetupReply::UnusableImage`].
+///
+/// # Errors
+/// The kernel's, where the daemon is gone.
+pub fn answer_failed(setup: BorrowedFd<'_>, failure: &SetupReply) -> io::Result<()> {
+    answer(setup, failure, &[])
+}
+
+fn answer(setup: BorrowedFd<'_>, reply: &SetupReply, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(reply).map_err(io::Error::other)?;
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::other("too many descriptors for one message"));
+    }
+    rustix::net::sendmsg(setup, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}

@@ -1,0 +1,158 @@
+//! The processes of one exec, as a cgroup of their own: whatever they start, however they daemonise, stays in it.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use super::hierarchy::write;
+use super::layout::{Version, make_directory, remove_directory};
+use crate::host::PathError;
+
+/// A killed process ends in microseconds; one that is stuck in the kernel may not end at all.
+const KILL_PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+const MAX_KILL_PASSES: usize = 1_000;
+
+/// A cgroup that only serves to know, freeze and kill a set of processes.
+#[derive(Debug, Clone)]
+pub struct ProcessGroup {
+    version: Version,
+    directory: PathBuf,
+}
+
+/// Why a group of processes could not be signalled.
+#[derive(Debug, thiserror::Error)]
+pub enum GroupError {
+    /// A control file refused.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A process could not be signalled.
+    #[error("failed to signal process {pid}")]
+    Signal {
+        /// Its id on the host.
+        pid: i32,
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+    /// A process is still there seconds after its kill.
+    #[error("process {pid} survives its kill; it is stuck in the kernel")]
+    Survivor {
+        /// Its id on the host.
+        pid: i32,
+    },
+    /// The group fills as fast as it is killed.
+    #[error("processes appear as fast as they are killed")]
+    Endless,
+}
+
+impl ProcessGroup {
+    pub(super) fn new(version: Version, directory: PathBuf) -> Self {
+        Self { version, directory }
+    }
+
+    /// Makes the group; that it exists is no error. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn create(&self) -> Result<(), PathError> {
+        make_directory(&self.directory)
+    }
+
+    /// Moves a process of the host's numbering into the group. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's; `ESRCH` where the process has ended.
+    pub fn add(&self, pid: i32) -> Result<(), PathError> {
+        write(&self.directory, "cgroup.procs", &pid.to_string())
+    }
+
+    /// Returns the processes in the group, in the host's numbering. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn members(&self) -> Result<Vec<i32>, PathError> {
+        let path = self.directory.join("cgroup.procs");
+        let text = fs::read_to_string(&path).map_err(PathError::of("read", &path))?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect())
+    }
+
+    /// Sends `signal` to every process but `spared`, and `to_spared` to that one where it is in the group. The group is
+    /// frozen meanwhile, so that nothing forks away from under the signal. Returns how many others there were. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's. The group is thawed in every case.
+    pub fn signal(&self, signal: Signal, spared: Option<(i32, Option<Signal>)>) -> Result<usize, GroupError> {
+        self.freeze(true)?;
+        let sent = self.signal_members(signal, spared);
+        self.freeze(false)?;
+        sent
+    }
+
+    fn signal_members(
+        &self,
+        signal: Signal,
+        spared: Option<(i32, Option<Signal>)>,
+    ) -> Result<usize, GroupError> {
+        let mut others = 0;
+        for pid in self.members()? {
+            let signal = match spared {
+                Some((spared, to_spared)) if spared == pid => to_spared,
+                _ => {
+                    others += 1;
+                    Some(signal)
+                }
+            };
+            let (Some(signal), Some(process)) = (signal, Pid::from_raw(pid)) else { continue };
+            match kill_process(process, signal) {
+                Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+                Err(source) => return Err(GroupError::Signal { pid, source: source.into() }),
+            }
+        }
+        Ok(others)
+    }
+
+    /// Kills every process in the group but `spared`, and waits for their ends, until none is left. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's, and [`GroupError::Survivor`] for a process that outlives its kill.
+    pub fn kill_others(&self, spared: Option<i32>) -> Result<(), GroupError> {
+        // What forks while its parent is being killed is seen in the next pass; the bound is for a kernel at fault.
+        for _ in 0..MAX_KILL_PASSES {
+            let others: Vec<i32> = self.members()?.into_iter().filter(|pid| Some(*pid) != spared).collect();
+            if others.is_empty() {
+                return Ok(());
+            }
+            let descriptors: Vec<(i32, OwnedFd)> = others
+                .iter()
+                .filter_map(|pid| Some((*pid, pidfd_open(Pid::from_raw(*pid)?, PidfdFlags::empty()).ok()?)))
+                .collect();
+            self.signal(Signal::KILL, spared.map(|pid| (pid, None)))?;
+            for (pid, descriptor) in descriptors {
+                let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
+                if !matches!(rustix::io::retry_on_intr(|| poll(&mut watched, Some(&KILL_PATIENCE))), Ok(1..))
+                {
+                    return Err(GroupError::Survivor { pid });
+                }
+            }
+        }
+        Err(GroupError::Endless)
+    }
+
+    fn freeze(&self, frozen: bool) -> Result<(), PathError> {
+        match (self.version, frozen) {
+            (Version::V2, _) => write(&self.directory, "cgroup.freeze", if frozen { "1" } else { "0" }),
+            (Version::V1, true) => write(&self.directory, "freezer.state", "FROZEN"),
+            (Version::V1, false) => write(&self.directory, "freezer.state", "THAWED"),
+        }
+    }
+
+    /// Removes the group. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's; `EBUSY` as long as a process is in it.
+    pub fn remove(&self) -> Result<(), PathError> {
+        remove_directory(&self.directory)
+    }
+}

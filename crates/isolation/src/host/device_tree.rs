@@ -1,0 +1,109 @@
+//! The `/dev` of every sandbox: one read-only tmpfs with six device nodes, made once and cloned for each session.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, makedev, mkdirat, mknodat, symlinkat};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
+    fsopen, open_tree,
+};
+
+use crate::sys::mount_attributes::set_mount_attributes;
+
+/// The device nodes: name, major, minor. Linux Documentation/admin-guide/devices.txt.
+const NODES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+const LINKS: [(&str, &str); 5] = [
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+const DIRECTORIES: [&str; 2] = ["pts", "shm"];
+
+/// The detached tree; every session gets a clone of its mount.
+#[derive(Debug)]
+pub struct DeviceTree(OwnedFd);
+
+/// Which step of making the device tree failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceTreeError {
+    /// The tmpfs could not be made.
+    #[error("failed to make a tmpfs for device nodes")]
+    Filesystem {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// An entry could not be made.
+    #[error("failed to make /dev/{name}; making device nodes needs CAP_MKNOD of the host")]
+    Entry {
+        /// Which one.
+        name: &'static str,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The tree could not be made read-only.
+    #[error("failed to make the device tree read-only")]
+    ReadOnly {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The tree could not be cloned.
+    #[error("failed to clone the device tree")]
+    Clone {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+impl DeviceTree {
+    /// Makes the tree. Blocking, once at start; needs root of the host.
+    ///
+    /// # Errors
+    /// [`DeviceTreeError`].
+    pub fn new() -> Result<Self, DeviceTreeError> {
+        let tree = new_tmpfs().map_err(|source| DeviceTreeError::Filesystem { source })?;
+        let entry =
+            |name| move |source: rustix::io::Errno| DeviceTreeError::Entry { name, source: source.into() };
+        for (name, major, minor) in NODES {
+            let mode = Mode::from_raw_mode(0o666);
+            mknodat(&tree, name, FileType::CharacterDevice, mode, makedev(major, minor))
+                .map_err(entry(name))?;
+            // The umask took bits off.
+            rustix::fs::chmodat(&tree, name, mode, rustix::fs::AtFlags::empty()).map_err(entry(name))?;
+        }
+        for (name, target) in LINKS {
+            symlinkat(target, &tree, name).map_err(entry(name))?;
+        }
+        for name in DIRECTORIES {
+            let mode = Mode::from_raw_mode(0o755);
+            mkdirat(&tree, name, mode).map_err(entry(name))?;
+            rustix::fs::chmodat(&tree, name, mode, rustix::fs::AtFlags::empty()).map_err(entry(name))?;
+        }
+        set_mount_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, None)
+            .map_err(|source| DeviceTreeError::ReadOnly { source })?;
+        Ok(Self(tree))
+    }
+
+    /// Returns a detached mount of the tree for one session.
+    ///
+    /// # Errors
+    /// [`DeviceTreeError::Clone`].
+    pub fn clone_mount(&self) -> Result<OwnedFd, DeviceTreeError> {
+        let flags =
+            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+        open_tree(&self.0, "", flags).map_err(|source| DeviceTreeError::Clone { source: source.into() })
+    }
+}
+
+fn new_tmpfs() -> io::Result<OwnedFd> {
+    let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (name, value) in [("size", "65536"), ("nr_inodes", "64"), ("mode", "0755")] {
+        fsconfig_set_string(context.as_fd(), name, value)?;
+    }
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    Ok(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
+}

@@ -1,0 +1,282 @@
+//! Starting a sandbox from outside: clone the runner into new namespaces, map its ids, hand it its mounts, and wait
+//! until it says that the shell takes commands.
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, socketpair,
+};
+
+use super::cgroup::SessionCgroup;
+use super::{DeviceTree, DeviceTreeError, PathError, RunnerImage, SandboxProcess, UidLease};
+use crate::plan::{InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
+use crate::sys::clone::{self, LaunchStep};
+use crate::sys::mount_attributes::set_mount_attributes;
+
+/// How long the runner may take until its shell is up. Only a bound on a hang: a start takes milliseconds.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Descriptors for the child are kept above the numbers it gives them.
+const ABOVE_AGREED_NUMBERS: i32 = 16;
+
+/// Everything a start needs.
+#[derive(Debug)]
+pub struct LaunchRequest<'a> {
+    /// What to build.
+    pub plan: &'a SandboxPlan,
+    /// The host ids of the session; the runner holds on to the lease.
+    pub lease: &'a UidLease,
+    /// Directories of the image's layers, topmost first.
+    pub layers: &'a [PathBuf],
+    /// Host directories to bind read-only, one for each of the plan's targets.
+    pub binds: &'a [PathBuf],
+    /// The session's cgroup, made and limited.
+    pub cgroup: &'a SessionCgroup,
+    /// The socket that the runner will accept the daemon's connections on, bound and listening.
+    pub listener: BorrowedFd<'a>,
+    /// The runner's program.
+    pub runner: &'a RunnerImage,
+    /// The devices.
+    pub devices: &'a DeviceTree,
+}
+
+/// A sandbox that stands.
+#[derive(Debug)]
+pub struct Launched {
+    /// PID 1 of the sandbox.
+    pub process: SandboxProcess,
+    /// Its root directory.
+    pub root: OwnedFd,
+    /// The process descriptor of its shell.
+    pub shell: OwnedFd,
+    /// The ABI of the landlock rules in force; 0 where the kernel has none.
+    pub landlock_abi: u32,
+}
+
+/// Which step of the start failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// The plan cannot work.
+    #[error(transparent)]
+    Plan(#[from] InvalidPlan),
+    /// A socket or descriptor could not be made.
+    #[error("failed to {what}")]
+    Descriptor {
+        /// What was tried.
+        what: &'static str,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The namespaces were refused.
+    #[error("failed to clone into new namespaces; `sandkasten doctor` says which the kernel lacks")]
+    Clone {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The runner could not be executed.
+    #[error("failed to {step} for the runner")]
+    Execute {
+        /// What the child tried.
+        step: &'static str,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A file of the host could not be used.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A layer's filesystem takes no id mapping.
+    #[error("failed to map the owners of {path:?}; its filesystem must support id-mapped mounts")]
+    MapIds {
+        /// Which directory.
+        path: PathBuf,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The devices could not be cloned.
+    #[error(transparent)]
+    Devices(#[from] DeviceTreeError),
+    /// The plan could not be sent.
+    #[error("failed to send the plan to the runner")]
+    Send {
+        /// Why.
+        source: io::Error,
+    },
+    /// The runner did not answer in time, or ended.
+    #[error("failed to hear from the runner")]
+    Receive {
+        /// Why.
+        source: io::Error,
+    },
+    /// The image has no shell that takes commands.
+    #[error("the image cannot be used: {reason}")]
+    UnusableImage {
+        /// What it lacks.
+        reason: String,
+    },
+    /// The runner could not build the sandbox.
+    #[error("the runner {reason}")]
+    Setup {
+        /// The runner's own words, down to the kernel's reason.
+        reason: String,
+    },
+}
+
+/// Starts a sandbox. Blocks until its shell takes commands, a few milliseconds; needs root of the host. On failure the
+/// runner has ended and nothing of it is left; the cgroup and the listener stay the caller's.
+///
+/// # Errors
+/// The first step that failed.
+pub fn launch(request: &LaunchRequest<'_>) -> Result<Launched, LaunchError> {
+    request.plan.validate()?;
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(
+            |source| LaunchError::Descriptor { what: "make the set-up socket", source: source.into() },
+        )?;
+    rustix::net::sockopt::set_socket_timeout(&ours, rustix::net::sockopt::Timeout::Recv, Some(SETUP_TIMEOUT))
+        .map_err(|source| LaunchError::Descriptor {
+            what: "bound the set-up's time",
+            source: source.into(),
+        })?;
+    let process = start(request, &theirs)?;
+    drop(theirs);
+    let built = hand_over(request, &process, ours.as_fd());
+    if built.is_err() {
+        // The error at hand says more than one of the kill could; a runner whose socket closed exits by itself.
+        process.kill_and_wait().ok();
+    }
+    let (root, shell, landlock_abi) = built?;
+    Ok(Launched { process, root, shell, landlock_abi })
+}
+
+fn start(request: &LaunchRequest<'_>, setup: &OwnedFd) -> Result<SandboxProcess, LaunchError> {
+    let raise = |descriptor: BorrowedFd<'_>| {
+        rustix::io::fcntl_dupfd_cloexec(descriptor, ABOVE_AGREED_NUMBERS).map_err(|source| {
+            LaunchError::Descriptor { what: "duplicate a descriptor for the runner", source: source.into() }
+        })
+    };
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|source| LaunchError::Descriptor { what: "open /dev/null", source: source.into() })?;
+    let (executable, setup) = (raise(request.runner.as_fd())?, raise(setup.as_fd())?);
+    let (listener, null) = (raise(request.listener)?, raise(null.as_fd())?);
+    let (pid, descriptor) = clone::launch(&clone::Launch {
+        executable: executable.as_fd(),
+        setup: setup.as_fd(),
+        listener: listener.as_fd(),
+        null: null.as_fd(),
+    })
+    .map_err(|(step, source)| match step {
+        LaunchStep::Clone => LaunchError::Clone { source },
+        LaunchStep::Descriptors => LaunchError::Execute { step: "arrange descriptors", source },
+        LaunchStep::Capabilities => LaunchError::Execute { step: "keep capabilities", source },
+        LaunchStep::Execute => LaunchError::Execute { step: "execute the memory file", source },
+    })?;
+    Ok(SandboxProcess::from_child(pid, descriptor))
+}
+
+fn hand_over(
+    request: &LaunchRequest<'_>,
+    process: &SandboxProcess,
+    setup: BorrowedFd<'_>,
+) -> Result<(OwnedFd, OwnedFd, u32), LaunchError> {
+    let mapping = map_ids(process.pid(), request.lease.range())?;
+    let mut descriptors = vec![request.devices.clone_mount()?];
+    for layer in request.layers {
+        descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), mapping.as_fd())?);
+    }
+    for bind in request.binds {
+        // A directory of the host may have other filesystems mounted below it.
+        descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, mapping.as_fd())?);
+    }
+    let mut plan = request.plan.clone();
+    let joins = request.cgroup.open_joins()?;
+    let runner_joins = request.cgroup.open_runner_joins()?;
+    (plan.session_cgroups, plan.runner_cgroups) = (joins.len(), runner_joins.len());
+    descriptors.extend(joins.into_iter().chain(runner_joins));
+    let lease = request.lease.as_fd().try_clone_to_owned();
+    descriptors
+        .push(lease.map_err(|source| LaunchError::Descriptor { what: "duplicate the uid lease", source })?);
+    send_plan(setup, &plan, &descriptors).map_err(|source| LaunchError::Send { source })?;
+    drop(descriptors);
+    let (reply, received) = receive_reply(setup).map_err(|source| LaunchError::Receive { source })?;
+    let mut received = received.into_iter();
+    match (reply, received.next(), received.next()) {
+        (SetupReply::Ready { landlock_abi }, Some(root), Some(shell)) => Ok((root, shell, landlock_abi)),
+        (SetupReply::Ready { .. }, ..) => {
+            Err(LaunchError::Receive { source: io::ErrorKind::InvalidData.into() })
+        }
+        (SetupReply::UnusableImage { reason }, ..) => Err(LaunchError::UnusableImage { reason }),
+        (SetupReply::Failed { reason }, ..) => Err(LaunchError::Setup { reason }),
+    }
+}
+
+/// Maps the range and returns the runner's user namespace, which carries the mapping for mounts.
+fn map_ids(pid: i32, range: UidRange) -> Result<OwnedFd, LaunchError> {
+    let map = format!("0 {} {RANGE_IDS}\n", range.base());
+    for file in ["uid_map", "gid_map"] {
+        let path = PathBuf::from(format!("/proc/{pid}/{file}"));
+        fs::write(&path, &map).map_err(PathError::of("write to", &path))?;
+    }
+    let path = PathBuf::from(format!("/proc/{pid}/ns/user"));
+    rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(PathError::of("open", &path))
+        .map_err(Into::into)
+}
+
+/// Clones a directory's mount, read-only and with the session's ids.
+fn mapped_mount(
+    directory: &Path,
+    depth: OpenTreeFlags,
+    mapping: BorrowedFd<'_>,
+) -> Result<OwnedFd, LaunchError> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | depth;
+    let mount = open_tree(CWD, directory, flags).map_err(PathError::of("clone the mount of", directory))?;
+    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    set_mount_attributes(mount.as_fd(), attributes, Some(mapping))
+        .map_err(|source| LaunchError::MapIds { path: directory.to_owned(), source })?;
+    Ok(mount)
+}
+
+fn send_plan(setup: BorrowedFd<'_>, plan: &SandboxPlan, descriptors: &[OwnedFd]) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(plan).map_err(io::Error::other)?;
+    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+    let mut space = vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(&borrowed).size()];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+        return Err(io::Error::other("too many descriptors for one message"));
+    }
+    rustix::net::sendmsg(setup, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+fn receive_reply(setup: BorrowedFd<'_>) -> io::Result<(SetupReply, Vec<OwnedFd>)> {
+    let mut bytes = vec![0; 16 * 1024];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(
+            setup,
+            &mut [io::IoSliceMut::new(&mut bytes)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    if message.bytes == 0 {
+        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer"));
+    }
+    let mut descriptors = Vec::new();
+    for item in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = item {
+            descriptors.extend(rights);
+        }
+    }
+    let reply =
+        postcard::from_bytes(bytes.get(..message.bytes).unwrap_or_default()).map_err(io::Error::other)?;
+    Ok((reply, descriptors))
+}

@@ -1,0 +1,18 @@
+//! Steps taken from outside by the daemon, every one of which can be undone.
+
+pub mod cgroup;
+mod device_tree;
+mod launch;
+mod path_error;
+mod root_directory;
+mod runner_image;
+mod sandbox_process;
+mod uid_lease;
+
+pub use device_tree::{DeviceTree, DeviceTreeError};
+pub use launch::{LaunchError, LaunchRequest, Launched, launch};
+pub use path_error::PathError;
+pub use root_directory::{FileError, RootDirectory};
+pub use runner_image::{RunnerImage, RunnerImageError};
+pub use sandbox_process::{ProcessError, SandboxProcess};
+pub use uid_lease::{LEASE_DIRECTORY, LeaseError, UidLease, UidLeases};

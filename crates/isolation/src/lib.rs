@@ -1,0 +1,15 @@
+//! Builds Linux sandboxes out of kernel mechanisms, and reads back what is in force.
+//!
+//! Synchronous. Knows neither HTTP nor SQL nor images: callers hand over directories, limits and a uid range.
+//! `plan` and `seccomp` are pure data; `host` holds the undoable steps taken from outside by the daemon; `enter`
+//! the one-way steps taken from inside by the runner; `report` and `probe` say what the kernel really does.
+
+pub mod enter;
+pub mod host;
+pub mod plan;
+pub mod probe;
+pub mod report;
+pub mod seccomp;
+mod sys;
+
+pub use sys::process_exit::exit_now;

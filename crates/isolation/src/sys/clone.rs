@@ -1,0 +1,190 @@
+//! Starting the runner in new namespaces: clone(2) with `CLONE_VM | CLONE_VFORK`, then execveat(2).
+//!
+//! Sharing memory until the exec makes the cost independent of the daemon's size, and no page of the daemon is ever
+//! copied into the sandbox. The child runs a handful of raw calls on a stack of its own, with all signals blocked.
+
+use std::ffi::c_void;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::signals;
+
+/// The number under which the runner finds the socket of the set-up handshake.
+pub(crate) const SETUP_DESCRIPTOR: RawFd = 3;
+/// The number under which the runner finds its listening socket.
+pub(crate) const LISTENER_DESCRIPTOR: RawFd = 4;
+
+const STACK_BYTES: usize = 64 * 1024;
+
+/// What the child needs; every descriptor is above the agreed numbers and close-on-exec.
+pub(crate) struct Launch<'a> {
+    /// The runner, a sealed memory file.
+    pub(crate) executable: BorrowedFd<'a>,
+    /// Becomes [`SETUP_DESCRIPTOR`].
+    pub(crate) setup: BorrowedFd<'a>,
+    /// Becomes [`LISTENER_DESCRIPTOR`].
+    pub(crate) listener: BorrowedFd<'a>,
+    /// Becomes standard input, output and error.
+    pub(crate) null: BorrowedFd<'a>,
+}
+
+/// The step at which the child failed before it became the runner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LaunchStep {
+    Clone,
+    Descriptors,
+    Capabilities,
+    Execute,
+}
+
+struct Shared {
+    executable: RawFd,
+    setup: RawFd,
+    listener: RawFd,
+    null: RawFd,
+    failure: Option<(LaunchStep, i32)>,
+}
+
+#[repr(C)]
+struct CapabilityHeader {
+    version: u32,
+    pid: i32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct CapabilityWords {
+    effective: u32,
+    permitted: u32,
+    inheritable: u32,
+}
+
+/// Starts the runner as PID 1 of new user, mount, pid, network, ipc and uts namespaces and returns its process id and
+/// descriptor once it has been executed. Blocks the calling thread until then.
+pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep, io::Error)> {
+    let flags = libc::CLONE_VM
+        | libc::CLONE_VFORK
+        | libc::CLONE_PIDFD
+        | libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS
+        | libc::SIGCHLD;
+    let mut shared = Shared {
+        executable: launch.executable.as_raw_fd(),
+        setup: launch.setup.as_raw_fd(),
+        listener: launch.listener.as_raw_fd(),
+        null: launch.null.as_raw_fd(),
+        failure: None,
+    };
+    let mut stack = vec![0_u8; STACK_BYTES];
+    let mask = signals::block_all().map_err(|error| (LaunchStep::Clone, error))?;
+    let mut pidfd: RawFd = -1;
+    // SAFETY: the stack is live until the child has executed or exited, because CLONE_VFORK suspends this thread until
+    // then; it is aligned down to 16 bytes as the ABI asks; `shared` is only touched by the child meanwhile.
+    let pid = unsafe {
+        let top = stack.as_mut_ptr().add(STACK_BYTES);
+        let top = top.sub(top.addr() % 16);
+        libc::clone(become_runner, top.cast(), flags, (&raw mut shared).cast(), &raw mut pidfd)
+    };
+    let clone_error = io::Error::last_os_error();
+    let restored = signals::restore(&mask);
+    if pid < 0 {
+        return Err((LaunchStep::Clone, clone_error));
+    }
+    // SAFETY: the kernel has just made this descriptor for this process (CLONE_PIDFD, since Linux 5.2).
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    if let Some((step, error)) = shared.failure {
+        // SAFETY: plain wait for our own child, which has exited.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        return Err((step, io::Error::from_raw_os_error(error)));
+    }
+    restored.map_err(|error| (LaunchStep::Clone, error))?;
+    Ok((pid, pidfd))
+}
+
+/// Runs in the child, in the daemon's memory: no allocation, no lock, no unwinding.
+extern "C" fn become_runner(argument: *mut c_void) -> i32 {
+    // SAFETY: the parent passes a pointer to a `Shared` that outlives the child's use of it.
+    let shared = unsafe { &mut *argument.cast::<Shared>() };
+    let step = match arrange_descriptors(shared) {
+        Err(()) => LaunchStep::Descriptors,
+        Ok(()) => match raise_ambient_capabilities() {
+            Err(()) => LaunchStep::Capabilities,
+            Ok(()) => {
+                let arguments = [c"sandkasten-runner".as_ptr(), std::ptr::null()];
+                let environment = [std::ptr::null::<libc::c_char>()];
+                // SAFETY: both arrays are NULL-terminated and live; the descriptor is the runner's memory file.
+                unsafe {
+                    libc::syscall(
+                        libc::SYS_execveat,
+                        shared.executable,
+                        c"".as_ptr(),
+                        arguments.as_ptr(),
+                        environment.as_ptr(),
+                        libc::AT_EMPTY_PATH,
+                    );
+                }
+                LaunchStep::Execute
+            }
+        },
+    };
+    // SAFETY: errno is this thread's own; the parent is suspended and shares it.
+    let error = unsafe { *libc::__errno_location() };
+    shared.failure = Some((step, error));
+    127
+}
+
+fn arrange_descriptors(shared: &Shared) -> Result<(), ()> {
+    let wanted = [
+        (shared.null, 0),
+        (shared.null, 1),
+        (shared.null, 2),
+        (shared.setup, SETUP_DESCRIPTOR),
+        (shared.listener, LISTENER_DESCRIPTOR),
+    ];
+    for (from, to) in wanted {
+        // SAFETY: plain descriptor duplication in the child's own table (no CLONE_FILES).
+        if unsafe { libc::dup2(from, to) } < 0 {
+            return Err(());
+        }
+    }
+    // SAFETY: marks everything else close-on-exec, whatever its owner forgot (close_range, since Linux 5.9; the flag
+    // since 5.11).
+    let closed = unsafe { libc::close_range(5, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    if closed < 0 { Err(()) } else { Ok(()) }
+}
+
+/// Keeps the capabilities of the new user namespace over the exec: its ids are not mapped yet, so the exec would drop
+/// them for lack of a root user. capabilities(7), "Ambient".
+fn raise_ambient_capabilities() -> Result<(), ()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = CapabilityHeader { version: VERSION_3, pid: 0 };
+    let mut words = [CapabilityWords { effective: 0, permitted: 0, inheritable: 0 }; 2];
+    // SAFETY: header and words have the layout that version 3 of the interface reads and writes.
+    unsafe {
+        if libc::syscall(libc::SYS_capget, &raw mut header, words.as_mut_ptr()) < 0 {
+            return Err(());
+        }
+        for word in &mut words {
+            word.inheritable = word.permitted;
+        }
+        if libc::syscall(libc::SYS_capset, &raw mut header, words.as_ptr()) < 0 {
+            return Err(());
+        }
+    }
+    for capability in 0..64_u64 {
+        let [low, high] = words;
+        let permitted = u64::from(low.permitted) | u64::from(high.permitted) << 32;
+        if permitted & (1 << capability) == 0 {
+            continue;
+        }
+        // SAFETY: integer arguments only.
+        if unsafe { libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_RAISE, capability, 0, 0) } < 0 {
+            return Err(());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Starting a program inside the sandbox: a fork of the single-threaded runner, then execve(2).
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use super::{process_exit, signals};
+
+/// A program to start, with everything the child does before the exec.
+pub(crate) struct Spawn<'a> {
+    /// Absolute path inside the sandbox.
+    pub(crate) program: &'a CString,
+    pub(crate) arguments: &'a [CString],
+    pub(crate) environment: &'a [CString],
+    /// `cgroup.procs` files, opened by the daemon, that the child writes itself into.
+    pub(crate) cgroups: &'a [OwnedFd],
+    /// Which descriptor becomes which number; all others close.
+    pub(crate) descriptors: &'a [(BorrowedFd<'a>, RawFd)],
+    /// The user and group that the child becomes; both are the runner's saved ids.
+    pub(crate) user: u32,
+    pub(crate) group: u32,
+}
+
+/// What the child failed at before it became the program, as the byte it reports.
+pub(crate) const STEPS: [&str; 6] = [
+    "join the session's cgroup",
+    "start a new session",
+    "become the sandbox user",
+    "arrange descriptors",
+    "reset signals",
+    "execute the program",
+];
+
+/// Starts the program and returns its process id and descriptor. The child shares the caller's working directory and
+/// umask (`CLONE_FS`), before and after the exec: that is how the runner knows a shell's directory without asking it.
+/// Returns once the exec has happened, or with the name of the step that failed.
+pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, io::Error)> {
+    let arguments = pointers(spawn.arguments);
+    let environment = pointers(spawn.environment);
+    let (reader, low_writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+        .map_err(|error| ("make a pipe", error.into()))?;
+    let above_targets = spawn.descriptors.iter().map(|(_, number)| number + 1).max().unwrap_or(3).max(3);
+    let writer = rustix::io::fcntl_dupfd_cloexec(&low_writer, above_targets)
+        .map_err(|error| ("make a pipe", error.into()))?;
+    drop(low_writer);
+    let mut pidfd: RawFd = -1;
+    let flags = libc::CLONE_FS | libc::CLONE_PIDFD | libc::SIGCHLD;
+    // SAFETY: without CLONE_VM and with a null stack this is fork(2) of a process that the runner keeps
+    // single-threaded, so the child may run ordinary code; the kernel writes the descriptor to `pidfd`.
+    let pid = unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            flags,
+            std::ptr::null::<u8>(),
+            &raw mut pidfd,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    };
+    if pid < 0 {
+        return Err(("fork", io::Error::last_os_error()));
+    }
+    if pid == 0 {
+        let (step, error) = become_program(spawn, &arguments, &environment);
+        let report = [step, u8::try_from(error).unwrap_or(u8::MAX)];
+        let written = rustix::io::write(&writer, &report);
+        process_exit::exit_now(if written.is_ok() { 126 } else { 127 });
+    }
+    drop(writer);
+    // SAFETY: the kernel has just made this descriptor for this process.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let pid = i32::try_from(pid).map_err(|_| ("fork", io::Error::from_raw_os_error(libc::ERANGE)))?;
+    let mut report = [0_u8; 2];
+    match rustix::io::retry_on_intr(|| rustix::io::read(&reader, &mut report)) {
+        Ok(0) => Ok((pid, pidfd)),
+        Ok(_) => {
+            let step = STEPS.get(usize::from(report[0])).copied().unwrap_or("start the program");
+            Err((step, io::Error::from_raw_os_error(i32::from(report[1]))))
+        }
+        Err(error) => Err(("hear from the child", error.into())),
+    }
+}
+
+fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
+    texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+}
+
+/// Runs in the child; returns only on failure, with the index into [`STEPS`] and the error number.
+fn become_program(
+    spawn: &Spawn<'_>,
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+) -> (u8, i32) {
+    let number = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
+    for cgroup in spawn.cgroups {
+        if let Err(error) = rustix::io::write(cgroup, b"0") {
+            return (0, error.raw_os_error());
+        }
+    }
+    if let Err(error) = rustix::process::setsid() {
+        return (1, error.raw_os_error());
+    }
+    if let Err(error) = become_user(spawn.user, spawn.group) {
+        return (2, number(error));
+    }
+    if let Err(error) = arrange_descriptors(spawn.descriptors) {
+        return (3, number(error));
+    }
+    signals::reset_all();
+    // SAFETY: the arrays are NULL-terminated and point into strings that the caller keeps alive.
+    unsafe { libc::execve(spawn.program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+    (5, number(io::Error::last_os_error()))
+}
+
+/// Changes all ids of the process; raw calls, because the runner has no other threads to keep in step.
+fn become_user(user: u32, group: u32) -> io::Result<()> {
+    // SAFETY: integer arguments only.
+    let result = unsafe {
+        if libc::syscall(libc::SYS_setresgid, group, group, group) == 0 {
+            libc::syscall(libc::SYS_setresuid, user, user, user)
+        } else {
+            -1
+        }
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn arrange_descriptors(descriptors: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()> {
+    let highest = descriptors.iter().map(|(_, number)| *number).max().unwrap_or(2).max(2);
+    // SAFETY: descriptor duplication in the child's own table; sources are first moved above every target, so that no
+    // target overwrites a source that is still needed.
+    unsafe {
+        let mut raised = Vec::with_capacity(descriptors.len());
+        for (source, target) in descriptors {
+            let copy = libc::fcntl(source.as_raw_fd(), libc::F_DUPFD_CLOEXEC, highest + 1);
+            if copy < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            raised.push((copy, *target));
+        }
+        if libc::close_range(0, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for (copy, target) in raised {
+            if libc::dup2(copy, target) < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Reaps one ended child without blocking and returns its id and status, 128 + N after death by signal N.
+pub(crate) fn reap() -> io::Result<Option<(i32, i32)>> {
+    let mut status = 0;
+    // SAFETY: `status` is valid for the call.
+    match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) } {
+        0 => Ok(None),
+        pid if pid > 0 && libc::WIFSIGNALED(status) => Ok(Some((pid, 128 + libc::WTERMSIG(status)))),
+        pid if pid > 0 => Ok(Some((pid, libc::WEXITSTATUS(status)))),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

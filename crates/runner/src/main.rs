@@ -1,0 +1,42 @@
+//! PID 1 of every sandbox: builds it from inside, keeps its shell, runs commands, reaps what is orphaned.
+//!
+//! Started by the daemon from a sealed memory file; it has no arguments, no environment and no configuration but the
+//! plan. It is single-threaded, never sleeps, and once the sandbox stands it has no capability left.
+#![forbid(unsafe_code)]
+
+mod connection;
+mod describe;
+mod event_loop;
+mod exec;
+mod shell;
+
+use std::error::Error;
+use std::os::fd::AsFd;
+
+use sandkasten_isolation::enter::{self, ChildSignals, Handover};
+use sandkasten_isolation::plan::SetupReply;
+
+fn main() {
+    // Before anything else: as PID 1 it must not be taken off guard by a signal.
+    let outcome = ChildSignals::new().map_err(Into::into).and_then(run);
+    // Reached only after a failure: the answer has been given, and a PID 1 without its sandbox has no purpose.
+    sandkasten_isolation::exit_now(i32::from(outcome.is_err()));
+}
+
+fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
+    let Handover { plan, files, setup, listener } = enter::receive()?;
+    let built = enter::enter(&plan, files)
+        .map_err(|error| SetupReply::Failed { reason: describe::chain(&error) })
+        .and_then(|entered| match shell::Shell::start(&plan, &entered) {
+            Ok(shell) => Ok((entered, shell)),
+            Err(error) => Err(SetupReply::UnusableImage { reason: describe::chain(&error) }),
+        });
+    let (entered, shell) = match built {
+        Ok(built) => built,
+        Err(failure) => return Ok(enter::answer_failed(setup.as_fd(), &failure)?),
+    };
+    enter::answer_ready(setup.as_fd(), entered.landlock_abi, entered.root.as_fd(), shell.descriptor())?;
+    drop(setup);
+    event_loop::EventLoop::new(entered, plan, shell, signals, listener)?.run()?;
+    Ok(())
+}

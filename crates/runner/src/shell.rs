@@ -1,0 +1,319 @@
+//! The persistent shell of a session: a real interactive shell without a terminal, and the three channels to it.
+//!
+//! Commands go in over a packet socket that is the shell's standard input: one line a packet, so that a line is read
+//! only when all before it have been carried out. A command is a file that the shell sources, with its output on a FIFO
+//! of its own. The exit status comes back over a second packet socket, on a descriptor that is closed while a command
+//! runs; the kernel stamps each message with its sender's process id, and only the shell's own counts.
+//!
+//! An interactive shell is what makes `cd`, aliases, `${x:?}` and interrupted commands behave as if typed. See
+//! docs/adr/0002-persistent-shell.md.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Access, Mode, OFlags};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
+    recvmsg, socketpair,
+};
+use sandkasten_isolation::enter::{Entered, SpawnError, StartProcess, peer_has_read_all};
+use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference};
+
+/// A bound on a shell that hangs before it reads its first line; a start takes a millisecond or two.
+const START_SECONDS: i64 = 15;
+/// Holds the status of the last command in the shell between two of our lines.
+const STATUS_VARIABLE: &str = "__sandkasten_status";
+
+/// Which kind of shell it is, and so what our lines look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Bash,
+    Posix,
+}
+
+impl Dialect {
+    /// The shell's descriptor of the report socket. Only bash takes more than one digit in a redirection; a high number
+    /// stays out of the way of scripts.
+    const fn report_descriptor(self) -> i32 {
+        match self {
+            Self::Bash => 200,
+            Self::Posix => 9,
+        }
+    }
+
+    fn arguments(self) -> Vec<String> {
+        let arguments: &[&str] = match self {
+            Self::Bash => &["bash", "--noprofile", "--norc", "--noediting", "-i"],
+            Self::Posix => &["sh", "-i"],
+        };
+        arguments.iter().map(|&argument| argument.to_owned()).collect()
+    }
+
+    const fn start_up(self) -> &'static str {
+        match self {
+            Self::Bash => "set +o history; set +H; PS1= PS2=; unset HISTFILE MAILCHECK",
+            Self::Posix => "PS1= PS2=; unset MAIL MAILCHECK MAILPATH",
+        }
+    }
+
+    fn report_line(self, number: u64) -> String {
+        let printf = match self {
+            Self::Bash => "\\builtin printf",
+            Self::Posix => "\\command printf",
+        };
+        format!("{printf} %d:%d {number} \"${STATUS_VARIABLE}\" >&{}", self.report_descriptor())
+    }
+}
+
+/// What the shell said on the report socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// Which command it is about.
+    pub(crate) number: u64,
+    /// Its exit status.
+    pub(crate) status: i32,
+}
+
+/// A running shell.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    dialect: Dialect,
+    pid: i32,
+    descriptor: OwnedFd,
+    input: OwnedFd,
+    report: OwnedFd,
+    consumption: OwnedFd,
+}
+
+/// Why there is no shell.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShellError {
+    /// The image has none.
+    #[error("found no shell in the image: looked for {tried}")]
+    Missing {
+        /// The paths.
+        tried: String,
+    },
+    /// A socket or descriptor could not be made.
+    #[error("failed to make a channel to the shell")]
+    Channel {
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The program did not start.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The program started, but took no command.
+    #[error("started {program}, but it took no command: {reason}")]
+    Mute {
+        /// Which program.
+        program: String,
+        /// What happened instead.
+        reason: &'static str,
+    },
+}
+
+impl Shell {
+    /// Starts the shell that the plan prefers, or the other one, in the runner's working directory, and waits until it
+    /// has carried out a first line.
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub(crate) fn start(plan: &SandboxPlan, entered: &Entered) -> Result<Self, ShellError> {
+        let (program, dialect) = choose(plan)?;
+        let channel = |error: rustix::io::Errno| ShellError::Channel { source: error.into() };
+        let packets = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let ((input, their_input), (report, their_report)) =
+            (packets().map_err(channel)?, packets().map_err(channel)?);
+        rustix::net::sockopt::set_socket_passcred(&report, true).map_err(channel)?;
+        let null =
+            rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(channel)?;
+        let consumption = watch_consumption(&input).map_err(channel)?;
+        let process = StartProcess {
+            program,
+            arguments: &dialect.arguments(),
+            environment: &plan.environment,
+            cgroups: &entered.session_cgroups,
+            descriptors: &[
+                (their_input.as_fd(), 0),
+                (null.as_fd(), 1),
+                (null.as_fd(), 2),
+                (their_report.as_fd(), dialect.report_descriptor()),
+            ],
+        }
+        .spawn()?;
+        let shell =
+            Self { dialect, pid: process.pid, descriptor: process.descriptor, input, report, consumption };
+        drop((their_input, their_report));
+        shell.await_first_line(program)?;
+        Ok(shell)
+    }
+
+    fn await_first_line(&self, program: &str) -> Result<(), ShellError> {
+        let mute = |reason| ShellError::Mute { program: program.to_owned(), reason };
+        let lines =
+            [self.dialect.start_up().to_owned(), format!("{STATUS_VARIABLE}=0"), self.dialect.report_line(0)];
+        self.send(&lines).map_err(|_| mute("it closed its input"))?;
+        let timeout = Timespec { tv_sec: START_SECONDS, tv_nsec: 0 };
+        let mut watched =
+            [PollFd::new(&self.report, PollFlags::IN), PollFd::new(&self.descriptor, PollFlags::IN)];
+        match rustix::io::retry_on_intr(|| poll(&mut watched, Some(&timeout))) {
+            Ok(0) => return Err(mute("nothing came back in time")),
+            Ok(_) => {}
+            Err(_) => return Err(mute("it could not be waited for")),
+        }
+        match self.receive_report() {
+            Ok(Some(Report { number: 0, status: 0 })) => Ok(()),
+            Ok(_) => Err(mute("it ended, or answered with something else")),
+            Err(_) => Err(mute("its answer could not be read")),
+        }
+    }
+
+    /// The shell's process id in the sandbox.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The shell's process descriptor.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+
+    /// Becomes readable when the shell has reported.
+    pub(crate) fn report_descriptor(&self) -> BorrowedFd<'_> {
+        self.report.as_fd()
+    }
+
+    /// Becomes readable when the shell has read a line.
+    pub(crate) fn consumption_descriptor(&self) -> BorrowedFd<'_> {
+        self.consumption.as_fd()
+    }
+
+    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report.
+    pub(crate) fn run(&self, number: u64) -> io::Result<()> {
+        let report = self.dialect.report_descriptor();
+        self.send(&[
+            format!(
+                "\\. {CONTROL_DIRECTORY}/c{number} >{CONTROL_DIRECTORY}/o{number} 2>&1 </dev/null {report}>&-"
+            ),
+            format!("{STATUS_VARIABLE}=$?"),
+            self.dialect.report_line(number),
+            // Read only when the report has been made: what tells a report that is missing from one that is late.
+            String::new(),
+        ])
+    }
+
+    /// Asks once more for the report about command `number`, with every function out of the way that a command may have
+    /// defined over the builtins that our lines use. POSIX mode, switched on by a mere assignment, looks special
+    /// builtins up before functions.
+    pub(crate) fn ask_again(&self, number: u64) -> io::Result<()> {
+        let report = self.dialect.report_line(number);
+        match self.dialect {
+            Dialect::Bash => self.send(&[
+                "POSIXLY_CORRECT=1".to_owned(),
+                "\\unset -f builtin printf command unset".to_owned(),
+                "\\unset POSIXLY_CORRECT".to_owned(),
+                report,
+                String::new(),
+            ]),
+            Dialect::Posix => self.send(&["\\unset -f command printf".to_owned(), report, String::new()]),
+        }
+    }
+
+    /// Closes the shell's input, upon which it exits.
+    pub(crate) fn close_input(&self) -> io::Result<()> {
+        rustix::net::shutdown(&self.input, rustix::net::Shutdown::Both).map_err(Into::into)
+    }
+
+    /// Whether the shell has read every line that was sent, and so carried out all but the last.
+    pub(crate) fn has_read_all(&self) -> io::Result<bool> {
+        let mut events =
+            [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+        let instant = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Takes the edge away; what it says is asked anew below.
+        epoll::wait(&self.consumption, &mut events[..], Some(&instant))?;
+        peer_has_read_all(self.input.as_fd())
+    }
+
+    /// Takes one report, if the shell has made one. Messages that other processes have written to the same socket, or
+    /// that are no report, are dropped. Never blocks.
+    pub(crate) fn receive_report(&self) -> io::Result<Option<Report>> {
+        loop {
+            let mut bytes = [0_u8; 64];
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+            let message =
+                match recvmsg(&self.report, &mut [io::IoSliceMut::new(&mut bytes)], &mut control, flags) {
+                    Ok(message) => message,
+                    Err(rustix::io::Errno::AGAIN) => return Ok(None),
+                    Err(error) => return Err(error.into()),
+                };
+            let from_shell = control.drain().any(|item| match item {
+                RecvAncillaryMessage::ScmCredentials(sender) => sender.pid.as_raw_nonzero().get() == self.pid,
+                _ => false,
+            });
+            if message.bytes == 0 {
+                return Ok(None);
+            }
+            if let Some(report) = parse_report(bytes.get(..message.bytes).unwrap_or_default())
+                && from_shell
+            {
+                return Ok(Some(report));
+            }
+        }
+    }
+
+    fn send(&self, lines: &[String]) -> io::Result<()> {
+        for line in lines {
+            let line = format!("{line}\n");
+            rustix::net::send(&self.input, line.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+        }
+        Ok(())
+    }
+}
+
+/// An epoll instance that becomes readable each time the peer of `input` reads a packet: the kernel then wakes writers,
+/// also where there was room before.
+fn watch_consumption(input: &OwnedFd) -> rustix::io::Result<OwnedFd> {
+    let watcher = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let flags = epoll::EventFlags::OUT | epoll::EventFlags::ET;
+    epoll::add(&watcher, input, epoll::EventData::new_u64(0), flags)?;
+    Ok(watcher)
+}
+
+fn choose(plan: &SandboxPlan) -> Result<(&'static str, Dialect), ShellError> {
+    const BASH: [(&str, Dialect); 2] = [("/bin/bash", Dialect::Bash), ("/usr/bin/bash", Dialect::Bash)];
+    const POSIX: [(&str, Dialect); 2] = [("/bin/sh", Dialect::Posix), ("/usr/bin/sh", Dialect::Posix)];
+    let candidates: Vec<_> = match plan.shell {
+        ShellPreference::Bash => BASH.into_iter().chain(POSIX).collect(),
+        ShellPreference::Sh => POSIX.into_iter().chain(BASH).collect(),
+    };
+    let tried = || candidates.iter().map(|(path, _)| *path).collect::<Vec<_>>().join(", ");
+    candidates
+        .iter()
+        .find(|(path, _)| rustix::fs::access(*path, Access::EXEC_OK).is_ok())
+        .copied()
+        .ok_or_else(|| ShellError::Missing { tried: tried() })
+}
+
+fn parse_report(bytes: &[u8]) -> Option<Report> {
+    let (number, status) = std::str::from_utf8(bytes).ok()?.split_once(':')?;
+    Some(Report { number: number.parse().ok()?, status: status.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Report, parse_report};
+
+    #[test]
+    fn only_two_numbers_are_a_report() {
+        assert_eq!(parse_report(b"7:255"), Some(Report { number: 7, status: 255 }));
+        for junk in [&b""[..], b":", b"7", b"7:", b"7:1:2", b"a:b", b"7:1\n", b"\xff:1"] {
+            assert_eq!(parse_report(junk), None, "{junk:?}");
+        }
+    }
+}
