@@ -1,0 +1,45 @@
+//! Images: their names, their layers, safe unpacking of root file system archives, and the store on disk.
+//!
+//! Everything here blocks; callers on an async runtime use a blocking thread. The crate knows neither HTTP nor sessions:
+//! it hands out directories and binds, and is told what is in use.
+
+#![forbid(unsafe_code)]
+
+mod name;
+
+mod limits;
+
+mod beneath;
+mod elf;
+mod root_view;
+
+mod unpack;
+
+mod account;
+mod host;
+mod manifest;
+mod planned_layer;
+mod staging;
+
+mod image;
+mod store;
+
+mod import;
+mod removal;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use account::AccountLayerError;
+pub use host::{RefreshHostError, host_configuration};
+pub use image::{BrokenImage, HostBind, Image, ImageConfig, ImageListing};
+pub use import::{ImportError, ImportReport};
+pub use limits::{LimitError, UnpackLimits};
+pub use manifest::{ReadManifestError, WriteManifestError};
+pub use name::{ImageName, ParseImageNameError};
+pub use removal::{NothingInUse, PruneError, PruneReport, RemoveImageError, RemoveReport, Usage};
+pub use staging::{PublishLayerError, StageLayerError};
+pub use store::{ImageStore, ListImagesError, OpenStoreError, ResolveImageError};
+pub use unpack::{Compression, HardlinkProblem, NameProblem, Progress, UnpackError, UnpackSummary};
+pub use validate::{Check, CheckStatus, ValidateImageError, ValidationReport};

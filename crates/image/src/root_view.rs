@@ -1,0 +1,145 @@
+//! Looking up paths in a root file system as a process inside it would see them: layers on top of each other, binds
+//! over them, symbolic links resolved within. No link is ever followed by the kernel, so none can lead to the host.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::io::{Errno, Result};
+
+use crate::beneath;
+use crate::image::HostBind;
+
+/// As many as path_resolution(7) allows.
+const MOST_LINKS: usize = 40;
+
+/// An image seen from inside.
+pub(crate) struct RootView {
+    /// Topmost first.
+    layers: Vec<OwnedFd>,
+    binds: Vec<(Vec<u8>, OwnedFd)>,
+}
+
+/// What a path leads to once all links are resolved.
+pub(crate) struct Found<'a> {
+    base: &'a OwnedFd,
+    path: Vec<u8>,
+    /// Type of the file.
+    pub(crate) kind: FileType,
+    /// Permission bits.
+    pub(crate) mode: u32,
+}
+
+impl RootView {
+    /// Opens the directories of an image, topmost layer first.
+    pub(crate) fn open(layers: &[impl AsRef<Path>], binds: &[HostBind]) -> Result<Self> {
+        let layers = layers.iter().map(|layer| open_base(layer.as_ref())).collect::<Result<_>>()?;
+        let binds = binds
+            .iter()
+            .map(|bind| Ok((relative(bind.target.as_os_str().as_encoded_bytes()), open_base(&bind.source)?)))
+            .collect::<Result<_>>()?;
+        Ok(Self { layers, binds })
+    }
+
+    /// Resolves a path; `ENOENT`, `ENOTDIR` and `ELOOP` as the kernel would say inside.
+    pub(crate) fn find(&self, path: &str) -> Result<Found<'_>> {
+        let mut pending: VecDeque<Vec<u8>> = components(path.as_bytes()).collect();
+        let mut resolved: Vec<Vec<u8>> = Vec::new();
+        let mut links = 0;
+        while let Some(component) = pending.pop_front() {
+            if component == b".." {
+                resolved.pop();
+                continue;
+            }
+            resolved.push(component);
+            let found = self.look(&resolved.join(&b'/'))?;
+            if found.kind == FileType::Symlink {
+                links += 1;
+                if links > MOST_LINKS {
+                    return Err(Errno::LOOP);
+                }
+                let target = found.link_target()?;
+                if target.starts_with(b"/") {
+                    resolved.clear();
+                } else {
+                    resolved.pop();
+                }
+                for component in components(&target).collect::<Vec<_>>().into_iter().rev() {
+                    pending.push_front(component);
+                }
+            } else if found.kind != FileType::Directory && !pending.is_empty() {
+                return Err(Errno::NOTDIR);
+            }
+        }
+        self.look(&resolved.join(&b'/'))
+    }
+
+    /// Says what is at a path itself, a link being a link.
+    pub(crate) fn find_unresolved(&self, path: &str) -> Result<FileType> {
+        Ok(self.look(path.as_bytes())?.kind)
+    }
+
+    /// Resolves a path to a regular file and reads it, at most `most` bytes; a larger file is `EFBIG`.
+    pub(crate) fn read(&self, path: &str, most: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.find(path)?.open()?.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most { Err(Errno::FBIG.into()) } else { Ok(bytes) }
+    }
+
+    /// Looks at one path without resolving any link.
+    fn look(&self, path: &[u8]) -> Result<Found<'_>> {
+        for (target, source) in &self.binds {
+            let Some(rest) = path.strip_prefix(target.as_slice()) else { continue };
+            if let Some(below) = if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") } {
+                return look_in(source, below);
+            }
+        }
+        for layer in &self.layers {
+            match look_in(layer, path) {
+                // A file or link here hides whatever lower layers have below that name, and look_in says NOTDIR or LOOP.
+                Err(Errno::NOENT) => {}
+                found => return found,
+            }
+        }
+        Err(Errno::NOENT)
+    }
+}
+
+impl Found<'_> {
+    /// Opens the file for reading if it is a regular one; anything else is `EINVAL`.
+    pub(crate) fn open(&self) -> Result<File> {
+        beneath::open_regular(self.base.as_fd(), &self.path)
+    }
+
+    /// Says whether this is a regular file somebody may execute.
+    pub(crate) fn is_program(&self) -> bool {
+        self.kind == FileType::RegularFile && self.mode & 0o111 != 0
+    }
+
+    fn link_target(&self) -> Result<Vec<u8>> {
+        let node = beneath::open_node(self.base.as_fd(), &self.path)?;
+        Ok(rustix::fs::readlinkat(&node, c"", Vec::new())?.into_bytes())
+    }
+}
+
+fn look_in<'a>(base: &'a OwnedFd, path: &[u8]) -> Result<Found<'a>> {
+    let node = beneath::open_node(base.as_fd(), path)?;
+    let mode = rustix::fs::fstat(&node)?.st_mode;
+    Ok(Found { base, path: path.to_vec(), kind: FileType::from_raw_mode(mode), mode: mode & 0o7777 })
+}
+
+fn open_base(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, path, flags, Mode::empty())
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec)
+}
+
+fn relative(path: &[u8]) -> Vec<u8> {
+    components(path).collect::<Vec<_>>().join(&b'/')
+}

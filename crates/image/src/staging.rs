@@ -1,0 +1,219 @@
+//! Layers on their way into the store: built in a temporary directory, published by a rename, removed by a rename.
+//!
+//! A temporary directory is locked by whoever works in it, so that leftovers of a crash can be told from an import that
+//! still runs, in this process or another.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+/// What all temporary names begin with; no layer has a name like it.
+pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
+const LAYER: &str = "layer";
+
+/// Keeps names unique within a process.
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// A temporary directory for a layer could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StageLayerError {
+    /// The store is locked and the lock could not be had.
+    #[error("lock the store at {path}")]
+    LockStore {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory could not be created or opened.
+    #[error("create the temporary directory {path}")]
+    Create {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory could not be locked.
+    #[error("lock the temporary directory {path}")]
+    LockDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A finished layer could not be put into the store.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishLayerError {
+    /// The contents could not be written to the disk.
+    #[error("write the layer at {path} to the disk")]
+    Sync {
+        /// The layer.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The layer could not be moved to its place.
+    #[error("move the layer to {path}")]
+    Rename {
+        /// Its place.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A part of a layer is where the layer should go.
+    #[error("the layer at {path} is no directory")]
+    Occupied {
+        /// Its place.
+        path: PathBuf,
+    },
+}
+
+/// Holds the store's lock; whoever creates or removes layers or manifests has it.
+pub(crate) struct StoreLock {
+    _file: File,
+}
+
+impl StoreLock {
+    /// Waits for the lock. It goes with the value.
+    pub(crate) fn acquire(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(CWD, path, flags, Mode::RUSR | Mode::WUSR)?);
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, FlockOperation::LockExclusive))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// A layer being built. Dropped without being published, it is removed.
+pub(crate) struct StagedLayer {
+    temporary: PathBuf,
+    root: OwnedFd,
+    /// Its lock tells others that somebody is at work here.
+    _lock: OwnedFd,
+}
+
+impl StagedLayer {
+    /// Makes an empty layer below `layers`.
+    pub(crate) fn create(layers: &Path, lock_file: &Path) -> Result<Self, StageLayerError> {
+        // Nobody may look for leftovers between the creation of the directory and its lock.
+        let _store = StoreLock::acquire(lock_file)
+            .map_err(|source| StageLayerError::LockStore { path: lock_file.to_owned(), source })?;
+        let temporary = layers.join(temporary_name());
+        let failed =
+            |source: Errno| StageLayerError::Create { path: temporary.clone(), source: source.into() };
+        rustix::fs::mkdir(&temporary, Mode::RWXU).map_err(failed)?;
+        let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let lock = rustix::fs::openat(CWD, &temporary, directory, Mode::empty()).map_err(failed)?;
+        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|source| {
+            StageLayerError::LockDirectory { path: temporary.clone(), source: source.into() }
+        })?;
+        rustix::fs::mkdirat(&lock, LAYER, Mode::RWXU).map_err(failed)?;
+        let root = rustix::fs::openat(&lock, LAYER, directory, Mode::empty()).map_err(failed)?;
+        // The mode given to mkdir is cut by the umask; an archive may have no entry for its root.
+        rustix::fs::fchmod(&root, Mode::from_raw_mode(0o755)).map_err(failed)?;
+        Ok(Self { temporary, root, _lock: lock })
+    }
+
+    /// Returns the directory to build in.
+    pub(crate) fn root(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// Returns the path of the directory to build in.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.temporary.join(LAYER)
+    }
+
+    /// Writes everything to the disk, so that a layer that is there under its name is there whole.
+    pub(crate) fn sync(&self) -> Result<(), PublishLayerError> {
+        rustix::fs::syncfs(&self.root)
+            .map_err(|source| PublishLayerError::Sync { path: self.path(), source: source.into() })
+    }
+
+    /// Moves the layer to `<layers>/<name>`. Returns false where a layer of that name is there already, which is then
+    /// the same by its digest. The caller has the store's lock.
+    pub(crate) fn publish(
+        self,
+        layers: &Path,
+        name: &str,
+        _lock: &StoreLock,
+    ) -> Result<bool, PublishLayerError> {
+        let place = layers.join(name);
+        match rustix::fs::renameat_with(CWD, self.path(), CWD, &place, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => {
+                let is_directory = fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir());
+                return if is_directory {
+                    Ok(false)
+                } else {
+                    Err(PublishLayerError::Occupied { path: place })
+                };
+            }
+            Err(source) => return Err(PublishLayerError::Rename { path: place, source: source.into() }),
+        }
+        sync_directory(layers).map_err(|source| PublishLayerError::Sync { path: place, source })?;
+        Ok(true)
+    }
+}
+
+impl Drop for StagedLayer {
+    fn drop(&mut self) {
+        // What cannot be removed now is a leftover that the next start removes.
+        drop(fs::remove_dir_all(&self.temporary));
+    }
+}
+
+/// Removes a layer: first its name, so that no half-removed layer is ever taken for a whole one. The caller has the
+/// store's lock.
+pub(crate) fn remove_layer(layers: &Path, name: &str, _lock: &StoreLock) -> io::Result<()> {
+    let condemned = layers.join(temporary_name());
+    match fs::rename(layers.join(name), &condemned) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    }
+    sync_directory(layers)?;
+    fs::remove_dir_all(condemned)
+}
+
+/// Removes what interrupted imports and removals left below `layers`. Returns how many there were. The caller has the
+/// store's lock.
+pub(crate) fn clear_leftovers(layers: &Path, _lock: &StoreLock) -> io::Result<usize> {
+    let mut cleared = 0;
+    for entry in fs::read_dir(layers)? {
+        let entry = entry?;
+        if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {
+            continue;
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = match rustix::fs::openat(CWD, entry.path(), flags, Mode::empty()) {
+            // Its import ended between the listing and now.
+            Err(Errno::NOENT) => continue,
+            other => other?,
+        };
+        match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => continue,
+            other => other?,
+        }
+        fs::remove_dir_all(entry.path())?;
+        cleared += 1;
+    }
+    Ok(cleared)
+}
+
+/// Makes the names in a directory last.
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Returns a name that nothing else has: the process and a count tell those of this boot apart, the time those of others.
+pub(crate) fn temporary_name() -> String {
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let now = jiff::Timestamp::now().as_nanosecond();
+    format!("{TEMPORARY_PREFIX}{}-{count}-{now}", std::process::id())
+}
