@@ -1,0 +1,247 @@
+//! One method for each request of the API.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response, multipart, redirect};
+use sandkasten_api::error::ErrorBody;
+use sandkasten_api::exec::{ExecRequest, ExecResult};
+use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
+use sandkasten_api::health::{Acknowledged, Health};
+use sandkasten_api::id::SessionId;
+use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
+use serde::de::DeserializeOwned;
+
+use crate::endpoint::Endpoint;
+use crate::exec_stream::ExecStream;
+use crate::request_error::{BuildClientError, RequestError};
+
+/// How long a connection may take to come up. Answers have no limit: an exec takes as long as it takes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A client of one daemon. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    endpoint: Endpoint,
+}
+
+/// A file to upload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadFile {
+    /// Its name in the target directory.
+    pub name: String,
+    /// Its content.
+    pub content: Vec<u8>,
+}
+
+impl Client {
+    /// Makes a client; connects to nothing yet.
+    ///
+    /// # Errors
+    /// `Key` where the key cannot be sent; `Transport` where the HTTP library cannot be set up.
+    pub fn new(endpoint: Endpoint, api_key: Option<&str>) -> Result<Self, BuildClientError> {
+        let mut headers = HeaderMap::new();
+        if let Some(key) = api_key {
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {key}")).map_err(|_| BuildClientError::Key)?;
+            // Keeps the key out of every debug print below here.
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("sandkasten/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .connect_timeout(CONNECT_TIMEOUT)
+            // Small requests go out at once: an exec is one of them.
+            .tcp_nodelay(true)
+            .no_proxy()
+            // Whoever answers with a redirect is no daemon, and must not be handed the key.
+            .redirect(redirect::Policy::none());
+        if let Some(path) = endpoint.socket() {
+            builder = builder.unix_socket(path.to_owned());
+        }
+        let http = builder.build().map_err(|source| BuildClientError::Transport { source })?;
+        Ok(Self { http, endpoint })
+    }
+
+    /// Returns where the daemon is.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Asks whether the daemon is alive. Needs no key.
+    ///
+    /// # Errors
+    /// As every request: `Unreachable`, `Refused`, `Protocol`.
+    pub async fn healthz(&self) -> Result<Health, RequestError> {
+        self.call(self.request(Method::GET, "/healthz")).await
+    }
+
+    /// Creates a session; it is usable when this returns.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `INVALID_IMAGE`, `INVALID_WORKSPACE` or `LIMIT_EXCEEDED`.
+    pub async fn create_session(&self, request: &CreateSessionRequest) -> Result<Session, RequestError> {
+        self.call(self.request(Method::POST, "/v1/sessions").json(request)).await
+    }
+
+    /// Lists the live sessions.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn list_sessions(&self) -> Result<Vec<Session>, RequestError> {
+        self.call(self.request(Method::GET, "/v1/sessions")).await
+    }
+
+    /// Looks at one session.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `SESSION_NOT_FOUND` or `SESSION_EXPIRED`.
+    pub async fn get_session(&self, id: &SessionId) -> Result<Session, RequestError> {
+        self.call(self.session_request(Method::GET, id, "")).await
+    }
+
+    /// Destroys a session; its processes are gone when this returns.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `SESSION_NOT_FOUND`.
+    pub async fn destroy_session(&self, id: &SessionId) -> Result<(), RequestError> {
+        let Acknowledged { .. } = self.call(self.session_request(Method::DELETE, id, "")).await?;
+        Ok(())
+    }
+
+    /// Reads what a session uses.
+    ///
+    /// # Errors
+    /// As [`get_session`](Self::get_session).
+    pub async fn session_stats(&self, id: &SessionId) -> Result<SessionStats, RequestError> {
+        self.call(self.session_request(Method::GET, id, "/stats")).await
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `COMMAND_TIMEOUT`, `SESSION_NOT_FOUND`, `SESSION_NOT_RUNNING` and the like.
+    pub async fn exec(&self, id: &SessionId, request: &ExecRequest) -> Result<ExecResult, RequestError> {
+        self.call(self.session_request(Method::POST, id, "/exec").json(request)).await
+    }
+
+    /// Runs a command and returns its output as it is produced.
+    ///
+    /// # Errors
+    /// As every request, before the command starts; what happens later is in the stream.
+    pub async fn exec_stream(
+        &self,
+        id: &SessionId,
+        request: &ExecRequest,
+    ) -> Result<ExecStream, RequestError> {
+        let response =
+            self.send(self.session_request(Method::POST, id, "/exec/stream").json(request)).await?;
+        Ok(ExecStream::new(self.endpoint.to_string(), response))
+    }
+
+    /// Writes a file of a session, whole or not at all. The path is below `/workspace`.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `INVALID_REQUEST` for a path outside.
+    pub async fn write_file(&self, id: &SessionId, path: &str, content: &[u8]) -> Result<(), RequestError> {
+        let request = WriteFileRequest {
+            path: path.to_owned(),
+            content_base64: Some(STANDARD.encode(content)),
+            text: None,
+        };
+        let Acknowledged { .. } =
+            self.call(self.session_request(Method::POST, id, "/fs/write").json(&request)).await?;
+        Ok(())
+    }
+
+    /// Reads a file of a session. `max_bytes` absent means the contract's default.
+    ///
+    /// The flag beside the content tells whether the file goes on behind it.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `FILE_NOT_FOUND`.
+    pub async fn read_file(
+        &self,
+        id: &SessionId,
+        path: &str,
+        max_bytes: Option<u64>,
+    ) -> Result<(Vec<u8>, bool), RequestError> {
+        let query = ReadFileQuery { path: path.to_owned(), max_bytes };
+        let answer: ReadFileResponse =
+            self.call(self.session_request(Method::GET, id, "/fs/read").query(&query)).await?;
+        let content = STANDARD
+            .decode(&answer.content_base64)
+            .map_err(|error| self.odd(format!("the content of the file is no base64: {error}")))?;
+        Ok((content, answer.truncated))
+    }
+
+    /// Uploads files into a directory of a session and returns where they went.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `INVALID_REQUEST` for too many or too large files.
+    pub async fn upload(
+        &self,
+        id: &SessionId,
+        directory: &str,
+        files: Vec<UploadFile>,
+    ) -> Result<Vec<String>, RequestError> {
+        let form = files
+            .into_iter()
+            .fold(multipart::Form::new().text("path", directory.to_owned()), |form, file| {
+                form.part("files", multipart::Part::bytes(file.content).file_name(file.name))
+            });
+        let answer: UploadResponse =
+            self.call(self.session_request(Method::POST, id, "/fs/upload").multipart(form)).await?;
+        Ok(answer.paths)
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.endpoint.base_url()))
+    }
+
+    /// Starts a request about a session. The type of the id guarantees that it needs no escaping.
+    fn session_request(&self, method: Method, id: &SessionId, path: &str) -> RequestBuilder {
+        self.request(method, &format!("/v1/sessions/{id}{path}"))
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
+        let response = self.send(request).await?;
+        let bytes = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.odd(format!("its JSON is not the contract's: {error}")))
+    }
+
+    /// Sends a request and returns the response if it is a success.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
+        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let bytes = response.bytes().await.map_err(|source| self.unreachable(source))?;
+        match serde_json::from_slice::<ErrorBody>(&bytes) {
+            Ok(body) => Err(RequestError::Refused { status: status.as_u16(), body }),
+            Err(_) => {
+                Err(self
+                    .odd(format!("it answers {status} without an error body; is it a Sandkasten daemon?")))
+            }
+        }
+    }
+
+    fn unreachable(&self, source: reqwest::Error) -> RequestError {
+        // The URL is said beside it already, in the form that the user knows.
+        RequestError::Unreachable { url: self.endpoint.to_string(), source: Box::new(source.without_url()) }
+    }
+
+    fn odd(&self, reason: String) -> RequestError {
+        RequestError::Protocol { url: self.endpoint.to_string(), reason }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,16 @@
+//! Client of the Sandkasten HTTP API, over TCP and unix sockets, typed by `sandkasten-api`.
+//!
+//! Owns transport, authentication and the event stream of an exec. Must not know the daemon: everything it says
+//! goes through the contract, so the command line and the end-to-end tests see what any other client sees.
+#![forbid(unsafe_code)]
+
+mod client;
+mod endpoint;
+mod event_parser;
+mod exec_stream;
+mod request_error;
+
+pub use self::client::{Client, UploadFile};
+pub use self::endpoint::{Endpoint, ParseEndpointError};
+pub use self::exec_stream::{ExecEvent, ExecStream};
+pub use self::request_error::{BuildClientError, RequestError};

@@ -1,0 +1,57 @@
+//! What loads but deserves a word.
+
+use std::path::PathBuf;
+
+use super::api_key::SHORT_KEY_CHARS;
+use super::{Config, SeccompProfile};
+
+/// A remark about a configuration that is valid all the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigWarning {
+    /// The key is short enough to be guessed.
+    #[error("api_key has fewer than {SHORT_KEY_CHARS} characters and can be guessed: take a long random one")]
+    ShortKey,
+    /// The file holds the key and others than its owner can read it.
+    #[error("{} holds the api_key and its mode {mode:04o} lets others read it: run chmod 600 on it", path.display())]
+    ExposedFile {
+        /// The configuration file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A request without an image would be refused.
+    #[error("default_image `{image}` is not in allowed_images: requests that name no image will be refused")]
+    DefaultImageNotAllowed {
+        /// The default image.
+        image: String,
+    },
+    /// No system call is filtered.
+    #[error("security.seccomp is off: no system call is filtered; for debugging only")]
+    SeccompOff,
+    /// Workspaces are switched on before they are built.
+    #[error(
+        "workspace.enabled is true, but workspaces are not built yet: requests that name one are refused"
+    )]
+    WorkspacesNotBuilt,
+}
+
+impl Config {
+    /// Lists what is valid but deserves a word, for the log of the daemon and for `config check`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<ConfigWarning> {
+        let mut warnings = self.file_warnings.clone();
+        if self.api_key.as_ref().is_some_and(super::ApiKey::is_short) {
+            warnings.push(ConfigWarning::ShortKey);
+        }
+        if !self.allows_image(&self.default_image) {
+            warnings.push(ConfigWarning::DefaultImageNotAllowed { image: self.default_image.clone() });
+        }
+        if self.security.seccomp == SeccompProfile::Off {
+            warnings.push(ConfigWarning::SeccompOff);
+        }
+        if self.workspace.enabled {
+            warnings.push(ConfigWarning::WorkspacesNotBuilt);
+        }
+        warnings
+    }
+}

@@ -1,0 +1,179 @@
+//! The daemon as a whole: started, served, stopped.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sandkasten_image::{ImageStore, OpenStoreError, RefreshHostError};
+use sandkasten_isolation::host::cgroup::DetectError;
+use sandkasten_isolation::host::{DeviceTreeError, LeaseError, PathError, RunnerImageError};
+
+use crate::config::{Config, ListenAddress};
+use crate::http::{Server, ServerError};
+use crate::places::{Places, PlacesError, private_directory};
+use crate::recovery::RecoveryError;
+use crate::session::Sessions;
+use crate::store::{Store, StoreError};
+use crate::{reaper, recovery};
+
+/// A daemon that is ready to serve: its socket listens, and what an earlier daemon left is adopted or cleaned.
+#[derive(Debug)]
+pub struct Daemon {
+    server: Server,
+    sessions: Sessions,
+}
+
+/// Why a daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It needs privileges that it does not have.
+    #[error("the daemon needs root to build sandboxes; start it with sudo")]
+    NotRoot,
+    /// A directory of its own cannot be used.
+    #[error(transparent)]
+    Places(#[from] PlacesError),
+    /// The images cannot be used.
+    #[error("failed to open the image store")]
+    Images {
+        /// The image crate's reason.
+        source: OpenStoreError,
+    },
+    /// The built-in image could not be made.
+    #[error("failed to prepare the built-in image `host`")]
+    HostImage {
+        /// The image crate's reason.
+        source: RefreshHostError,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The host's cgroups do not suffice.
+    #[error("sessions cannot be limited on this host")]
+    Cgroups {
+        /// What is missing.
+        source: DetectError,
+    },
+    /// The daemon's cgroups could not be made.
+    #[error("failed to prepare the daemon's cgroups")]
+    PrepareCgroups {
+        /// The kernel's reason.
+        source: PathError,
+    },
+    /// The uid ranges cannot be used.
+    #[error("failed to open the uid ranges")]
+    UidLeases {
+        /// Why.
+        source: LeaseError,
+    },
+    /// The runner could not be prepared.
+    #[error(transparent)]
+    Runner {
+        /// Why.
+        source: RunnerImageError,
+    },
+    /// The devices could not be prepared.
+    #[error(transparent)]
+    Devices {
+        /// Why.
+        source: DeviceTreeError,
+    },
+    /// What an earlier daemon left could not be put in order.
+    #[error("failed to recover the sessions of an earlier daemon")]
+    Recovery {
+        /// Why.
+        source: RecoveryError,
+    },
+    /// The API cannot listen.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// A task of the daemon ended early.
+    #[error("a task of the daemon ended early")]
+    Task {
+        /// Why.
+        source: tokio::task::JoinError,
+    },
+}
+
+/// Why a daemon stopped serving other than by request.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The server failed.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+}
+
+impl Daemon {
+    /// Starts a daemon on its data directory: locks it, recovers, listens. Needs root.
+    ///
+    /// # Errors
+    /// [`StartError`], with what to do about it.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let run = config.run_dir();
+        let database = config.database_path();
+        Self::start_in(config, run, database).await
+    }
+
+    /// Starts a daemon that shares the images of a data directory with others and has everything else to itself, in the
+    /// directory `run`, for as long as one command takes. Needs root.
+    ///
+    /// # Errors
+    /// [`StartError`], with what to do about it.
+    pub async fn start_private(config: Config, run: PathBuf) -> Result<Self, StartError> {
+        let database = run.join("sandkasten.db");
+        Self::start_in(config, run, database).await
+    }
+
+    async fn start_in(config: Config, run: PathBuf, database: PathBuf) -> Result<Self, StartError> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(StartError::NotRoot);
+        }
+        // Nothing the daemon makes is for anybody else; what sandboxes see has its mode set by name.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        let data_dir = config.data_dir.clone();
+        let prepared = tokio::task::spawn_blocking(move || {
+            private_directory(&data_dir)?;
+            private_directory(&data_dir.join("run"))?;
+            let places = Places::open(&run, database)?;
+            let images = ImageStore::open(&data_dir).map_err(|source| StartError::Images { source })?;
+            images.refresh_host().map_err(|source| StartError::HostImage { source })?;
+            Ok::<_, StartError>((places, images))
+        });
+        let (places, images) = prepared.await.map_err(|source| StartError::Task { source })??;
+        let store = Store::open(&places.database, config.db_max_open_conns).await?;
+        let config = Arc::new(config);
+        let sessions = {
+            let config = Arc::clone(&config);
+            tokio::task::spawn_blocking(move || Sessions::new(config, places, images, store))
+                .await
+                .map_err(|source| StartError::Task { source })??
+        };
+        recovery::recover(&sessions).await.map_err(|source| StartError::Recovery { source })?;
+        tokio::spawn(reaper::reap(sessions.clone()));
+        let server = Server::bind(&config, sessions.clone()).await?;
+        Ok(Self { server, sessions })
+    }
+
+    /// Returns where the API listens, with the port that was chosen where none was named.
+    #[must_use]
+    pub fn address(&self) -> ListenAddress {
+        self.server.address()
+    }
+
+    /// Serves until `shutdown` completes, then lets running requests end. Sessions live on, and are adopted by the next
+    /// daemon.
+    ///
+    /// # Errors
+    /// [`ServeError`].
+    pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
+        self.server.serve(shutdown).await?;
+        if self.sessions.all().is_empty() {
+            let (layout, instance) = (self.sessions.layout(), &self.sessions.places().instance);
+            if let Err(error) = layout.release(instance) {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "the daemon's cgroups stay");
+            }
+        }
+        self.sessions.store().close().await;
+        Ok(())
+    }
+}

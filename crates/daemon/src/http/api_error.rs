@@ -1,0 +1,171 @@
+//! Every failure of the daemon as an answer: the one place where errors meet status codes.
+//!
+//! What a client can mend is said in full. What it cannot is logged with the request id, and the answer carries only
+//! that id: no path, no value of the host.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use sandkasten_api::error::{ErrorBody, ErrorCode, ErrorDetails};
+use sandkasten_api::id::ParseIdError;
+use sandkasten_isolation::host::{FileError, LaunchError};
+
+use crate::session::{ExecFailure, InvalidPath, SessionError};
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    code: ErrorCode,
+    status: StatusCode,
+    message: String,
+    details: Option<ErrorDetails>,
+    internal: Option<Internal>,
+}
+
+/// What is behind an internal error, for the log; carried beside the response to where the request id is known.
+#[derive(Debug, Clone)]
+pub(super) struct Internal(pub(super) Arc<str>);
+
+impl ApiError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { code, status, message: message.into(), details: None, internal: None }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidRequest, message)
+    }
+
+    /// Answers with another status than the code's usual one.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
+    fn with_details(self, details: ErrorDetails) -> Self {
+        Self { details: Some(details), ..self }
+    }
+
+    /// Adds what a command had printed, where it ran at all.
+    pub(crate) fn with_output(mut self, output: String, truncated: bool) -> Self {
+        if let Some(details) = &mut self.details {
+            details.output = Some(output);
+            details.truncated = Some(truncated);
+        }
+        self
+    }
+
+    pub(crate) fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The reasons of an internal error, which are the log's alone.
+    pub(crate) fn internal_reason(&self) -> Option<&str> {
+        self.internal.as_ref().map(|internal| &*internal.0)
+    }
+
+    /// A handler panicked: a bug of ours.
+    pub(super) fn panicked(text: &str) -> Self {
+        Self {
+            internal: Some(Internal(format!("panic: {text}").into())),
+            ..Self::new(ErrorCode::InternalError, "the daemon failed; its log has the reason")
+        }
+    }
+
+    fn internal(error: &dyn Error) -> Self {
+        let mut reason = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            // Writing to a String cannot fail.
+            write!(reason, ": {cause}").ok();
+            source = cause.source();
+        }
+        Self {
+            internal: Some(Internal(reason.into())),
+            ..Self::new(ErrorCode::InternalError, "the daemon failed; its log has the reason")
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let code = self.code;
+        let body = ErrorBody { error_code: code, message: self.message, details: self.details };
+        let mut response = (self.status, Json(body)).into_response();
+        if code == ErrorCode::LimitExceeded {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if code == ErrorCode::Unauthorized {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(internal) = self.internal {
+            response.extensions_mut().insert(internal);
+        }
+        response
+    }
+}
+
+impl From<ParseIdError> for ApiError {
+    fn from(error: ParseIdError) -> Self {
+        let code = match error {
+            ParseIdError::Session { .. } => ErrorCode::InvalidRequest,
+            ParseIdError::Workspace { .. } => ErrorCode::InvalidWorkspace,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<InvalidPath> for ApiError {
+    fn from(error: InvalidPath) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<SessionError> for ApiError {
+    fn from(error: SessionError) -> Self {
+        let code = match &error {
+            SessionError::NotFound { .. } => ErrorCode::SessionNotFound,
+            SessionError::Expired { .. } => ErrorCode::SessionExpired,
+            SessionError::NotRunning { .. } => ErrorCode::SessionNotRunning,
+            SessionError::Image { .. } => ErrorCode::InvalidImage,
+            SessionError::TooMany { .. } => ErrorCode::LimitExceeded,
+            SessionError::Launch(LaunchError::UnusableImage { reason }) => {
+                return Self::new(ErrorCode::InvalidImage, format!("the image cannot be used: {reason}"));
+            }
+            SessionError::File(error) => match error {
+                FileError::NotFound { .. } => ErrorCode::FileNotFound,
+                FileError::NoSpace { .. } => ErrorCode::LimitExceeded,
+                FileError::Other { .. } => return Self::internal(error),
+                _ => ErrorCode::InvalidRequest,
+            },
+            _ => return Self::internal(&error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ExecFailure> for ApiError {
+    fn from(failure: ExecFailure) -> Self {
+        let message = failure.to_string();
+        match failure {
+            ExecFailure::Session(error) => error.into(),
+            ExecFailure::TimedOut { timeout, shell_restarted } => {
+                Self::new(ErrorCode::CommandTimeout, message).with_details(ErrorDetails {
+                    timeout_ms: u64::try_from(timeout.as_millis()).ok(),
+                    shell_restarted: Some(shell_restarted),
+                    ..ErrorDetails::default()
+                })
+            }
+            // Nobody reads this answer.
+            ExecFailure::Cancelled => Self::new(ErrorCode::InvalidRequest, message),
+            ExecFailure::Force(_) | ExecFailure::ShellKeepsEnding => Self::internal(&failure),
+        }
+    }
+}

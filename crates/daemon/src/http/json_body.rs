@@ -1,0 +1,55 @@
+//! Request bodies as JSON, with errors in the API's own form.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use http::{StatusCode, header};
+use serde::de::DeserializeOwned;
+
+use super::api_error::ApiError;
+use super::guard::Guard;
+
+/// A body parsed as JSON, whatever its content type where a key was shown; without keys only `application/json` is
+/// taken, which a web page cannot send across origins unasked. An empty body is an empty object.
+#[derive(Debug)]
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<T, S> FromRequest<S> for JsonBody<T>
+where
+    T: DeserializeOwned,
+    S: Send + Sync + AsRef<Arc<Guard>>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let is_json = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| refused(&error))?;
+        if state.as_ref().is_open() && !is_json && !bytes.is_empty() {
+            return Err(ApiError::invalid(
+                "without an API key only bodies of Content-Type application/json are taken",
+            ));
+        }
+        let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(body)
+            .map(Self)
+            .map_err(|error| ApiError::invalid(format!("the body is not what was expected: {error}")))
+    }
+}
+
+/// Explains why a body could not be read.
+pub(super) fn refused(rejection: &BytesRejection) -> ApiError {
+    let status = rejection.status();
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::invalid("the body is too large; write large files with several requests")
+            .with_status(status)
+    } else {
+        ApiError::invalid("the body could not be read to its end")
+    }
+}

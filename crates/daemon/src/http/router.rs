@@ -1,0 +1,82 @@
+//! The whole API as one table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{any, get, post};
+use http::StatusCode;
+use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_UPLOAD_BYTES};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::api_error::ApiError;
+use super::guard::{self, Guard};
+use super::request_id;
+use super::routes::{exec, files, health, sessions, workspaces};
+use crate::config::Config;
+use crate::session::Sessions;
+
+/// A body that names things and holds nothing.
+const SMALL_BODY: usize = 64 << 10;
+/// A command in which every byte is escaped as six.
+const COMMAND_BODY: usize = 6 * MAX_COMMAND_BYTES + SMALL_BODY;
+/// A file in base64.
+const FILE_BODY: usize = 64 << 20;
+/// An upload with the headers of its parts.
+const UPLOAD_BODY: usize = MAX_UPLOAD_BYTES + SMALL_BODY;
+
+/// What every handler can reach.
+#[derive(Debug, Clone)]
+pub(super) struct ApiState {
+    pub(super) sessions: Sessions,
+    guard: Arc<Guard>,
+}
+
+impl AsRef<Arc<Guard>> for ApiState {
+    fn as_ref(&self) -> &Arc<Guard> {
+        &self.guard
+    }
+}
+
+pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
+    let guard = Arc::new(Guard::new(config));
+    let limit = DefaultBodyLimit::max;
+    Router::new()
+        .route("/healthz", get(health::show))
+        .route("/v1/sessions", get(sessions::list).post(sessions::create))
+        .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::destroy))
+        .route("/v1/sessions/{id}/stats", get(sessions::stats))
+        .route("/v1/sessions/{id}/exec", post(exec::run).layer(limit(COMMAND_BODY)))
+        .route("/v1/sessions/{id}/exec/stream", post(exec::stream).layer(limit(COMMAND_BODY)))
+        .route("/v1/sessions/{id}/fs/write", post(files::write).layer(limit(FILE_BODY)))
+        .route("/v1/sessions/{id}/fs/read", get(files::read))
+        .route("/v1/sessions/{id}/fs/upload", post(files::upload).layer(limit(UPLOAD_BODY)))
+        .route("/v1/workspaces", any(workspaces::refuse))
+        .route("/v1/workspaces/{*rest}", any(workspaces::refuse))
+        .fallback(no_such_endpoint)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(limit(SMALL_BODY))
+        .layer(from_fn_with_state(Arc::clone(&guard), guard::admit))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(request_id::attach))
+        .with_state(ApiState { sessions, guard })
+}
+
+async fn no_such_endpoint(uri: http::Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError::invalid(format!("no endpoint {path:?}")).with_status(StatusCode::NOT_FOUND)
+}
+
+async fn no_such_method(method: http::Method, uri: http::Uri) -> ApiError {
+    let path: String = uri.path().chars().take(200).collect();
+    ApiError::invalid(format!("the endpoint {path:?} does not take {method}"))
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+fn panicked(payload: Box<dyn std::any::Any + Send>) -> axum::response::Response {
+    use axum::response::IntoResponse;
+    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+    ApiError::panicked(&text).into_response()
+}

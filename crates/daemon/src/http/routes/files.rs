@@ -1,0 +1,121 @@
+//! `…/fs/write`, `…/fs/read` and `…/fs/upload`: files below `/workspace`.
+
+use axum::Json;
+use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::StatusCode;
+use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
+use sandkasten_api::health::Acknowledged;
+use sandkasten_api::id::SessionId;
+use sandkasten_api::limits::{DEFAULT_READ_BYTES, MAX_READ_BYTES, MAX_UPLOAD_FILES};
+
+use crate::http::api_error::ApiError;
+use crate::http::json_body::JsonBody;
+use crate::http::router::ApiState;
+use crate::session::FilePath;
+
+/// Writes a file whole or not at all.
+pub(in crate::http) async fn write(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<WriteFileRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let id: SessionId = id.parse()?;
+    let path = FilePath::parse(&request.path)?;
+    let content = match (request.content_base64, request.text) {
+        (Some(encoded), None) => BASE64_STANDARD
+            .decode(encoded)
+            .map_err(|error| ApiError::invalid(format!("content_base64 is no standard base64: {error}")))?,
+        (None, Some(text)) => text.into_bytes(),
+        (None, None) => return Err(ApiError::invalid("neither content_base64 nor text is given; give one")),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid("both content_base64 and text are given; give one"));
+        }
+    };
+    let session = state.sessions.find(&id).await?;
+    state.sessions.write_file(&session, path, content).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Reads a file, up to a limit.
+pub(in crate::http) async fn read(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    query: Result<Query<ReadFileQuery>, QueryRejection>,
+) -> Result<Json<ReadFileResponse>, ApiError> {
+    let id: SessionId = id.parse()?;
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let path = FilePath::parse(&query.path)?;
+    let limit = match query.max_bytes {
+        None => DEFAULT_READ_BYTES,
+        Some(bytes) if bytes <= MAX_READ_BYTES => bytes,
+        Some(bytes) => {
+            return Err(ApiError::invalid(format!(
+                "max_bytes is {bytes}; allowed are 0 to {MAX_READ_BYTES}"
+            )));
+        }
+    };
+    let session = state.sessions.find(&id).await?;
+    let shown = path.as_str().to_owned();
+    let (content, truncated) = state.sessions.read_file(&session, path, limit).await?;
+    Ok(Json(ReadFileResponse { path: shown, content_base64: BASE64_STANDARD.encode(content), truncated }))
+}
+
+/// Writes the files of a multipart form into a directory.
+pub(in crate::http) async fn upload(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+    mut form: Multipart,
+) -> Result<Json<UploadResponse>, ApiError> {
+    let id: SessionId = id.parse()?;
+    let session = state.sessions.find(&id).await?;
+    let mut directory = FilePath::parse("/workspace")?;
+    let mut files = Vec::new();
+    while let Some(field) = form.next_field().await.map_err(|error| refused(&error))? {
+        let name = field.name().unwrap_or_default().to_owned();
+        match name.as_str() {
+            "path" => directory = FilePath::parse(&field.text().await.map_err(|error| refused(&error))?)?,
+            "file" | "files" => {
+                let file_name = field
+                    .file_name()
+                    .ok_or_else(|| ApiError::invalid(format!("the field {name:?} has no filename")))?
+                    .to_owned();
+                if files.len() == MAX_UPLOAD_FILES {
+                    return Err(ApiError::invalid(format!(
+                        "more than {MAX_UPLOAD_FILES} files in one upload"
+                    )));
+                }
+                files.push((file_name, field.bytes().await.map_err(|error| refused(&error))?));
+            }
+            other => {
+                return Err(ApiError::invalid(format!(
+                    "the form has a field {other:?}; known are file, files and path"
+                )));
+            }
+        }
+    }
+    if files.is_empty() {
+        return Err(ApiError::invalid("the form holds no file; send one as the field `file` or `files`"));
+    }
+    let named: Result<Vec<_>, _> =
+        files.into_iter().map(|(name, content)| Ok((directory.join(&name)?, content))).collect();
+    let mut paths = Vec::new();
+    for (path, content) in named.map_err(|error: crate::session::InvalidPath| ApiError::from(error))? {
+        paths.push(path.as_str().to_owned());
+        state.sessions.write_file(&session, path, content.to_vec()).await?;
+    }
+    Ok(Json(UploadResponse { ok: true, paths }))
+}
+
+fn refused(error: &MultipartError) -> ApiError {
+    let status = error.status();
+    let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
+        "the upload is larger than 10 MiB; send fewer files at once".to_owned()
+    } else {
+        format!("the form could not be read: {}", error.body_text())
+    };
+    ApiError::invalid(message).with_status(status)
+}

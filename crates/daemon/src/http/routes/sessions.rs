@@ -1,0 +1,68 @@
+//! `/v1/sessions`: make, list, show, measure and destroy.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use sandkasten_api::health::Acknowledged;
+use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::limits::MAX_TTL_SECONDS;
+use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
+
+use super::workspaces;
+use crate::http::api_error::ApiError;
+use crate::http::json_body::JsonBody;
+use crate::http::router::ApiState;
+
+/// Makes a session. When it answers, the shell takes commands.
+pub(in crate::http) async fn create(
+    State(state): State<ApiState>,
+    JsonBody(request): JsonBody<CreateSessionRequest>,
+) -> Result<(StatusCode, Json<Session>), ApiError> {
+    let config = state.sessions.config();
+    let ttl_seconds = match request.ttl_seconds {
+        None | Some(0) => config.session_ttl_seconds,
+        Some(ttl) if ttl <= MAX_TTL_SECONDS => ttl,
+        Some(ttl) => {
+            return Err(ApiError::invalid(format!(
+                "ttl_seconds is {ttl}; allowed are 1 to {MAX_TTL_SECONDS}, or 0 for the configured {}",
+                config.session_ttl_seconds
+            )));
+        }
+    };
+    if let Some(id) = &request.workspace_id {
+        id.parse::<WorkspaceId>()?;
+        return Err(workspaces::refusal(config.workspace.enabled));
+    }
+    let session = state.sessions.create(request.image.as_deref(), ttl_seconds).await?;
+    Ok((StatusCode::CREATED, Json(session.describe())))
+}
+
+/// Lists the live sessions, oldest first.
+pub(in crate::http) async fn list(State(state): State<ApiState>) -> Json<Vec<Session>> {
+    Json(state.sessions.all().iter().map(|session| session.describe()).collect())
+}
+
+/// Shows one session, ended ones of the last day included.
+pub(in crate::http) async fn show(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<Session>, ApiError> {
+    Ok(Json(state.sessions.describe(&id.parse::<SessionId>()?).await?))
+}
+
+/// Ends a session. When it answers, its processes are gone.
+pub(in crate::http) async fn destroy(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    state.sessions.destroy(&id.parse::<SessionId>()?).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Shows what a session uses.
+pub(in crate::http) async fn stats(
+    State(state): State<ApiState>,
+    Path(id): Path<String>,
+) -> Result<Json<SessionStats>, ApiError> {
+    Ok(Json(state.sessions.stats(&id.parse::<SessionId>()?).await?))
+}

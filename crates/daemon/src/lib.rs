@@ -1,0 +1,18 @@
+//! The Sandkasten daemon: the HTTP API over sessions, and everything that keeps them true.
+//!
+//! Inside, calls go one way: `http` knows `session`, `session` knows `store` and the isolation and image crates. Only
+//! `http` names axum, only `store` names SQL.
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod daemon;
+mod http;
+mod images_in_use;
+mod places;
+mod reaper;
+mod recovery;
+mod session;
+mod store;
+
+pub use daemon::{Daemon, ServeError, StartError};
+pub use images_in_use::{ImagesInUseError, images_in_use};

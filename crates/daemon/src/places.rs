@@ -1,0 +1,169 @@
+//! Where a daemon keeps its things, and the name it goes by in the host's cgroups.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use sandkasten_isolation::host::PathError;
+use sha2::{Digest, Sha256};
+
+/// The longest path of a unix socket, less its NUL: unix(7).
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+/// The longest name of a session's socket.
+const SOCKET_NAME_BYTES: usize = "/00000000-0000-0000-0000-000000000000.sock".len();
+
+/// The directories of one daemon, locked against any other.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// Sockets of the runners, one a session.
+    pub(crate) sockets: PathBuf,
+    /// The empty directory on which runners assemble their roots.
+    pub(crate) staging: PathBuf,
+    /// The database.
+    pub(crate) database: PathBuf,
+    /// The name of the daemon's cgroups.
+    pub(crate) instance: String,
+    _lock: OwnedFd,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PlacesError {
+    /// A directory or file could not be made or read.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// Somebody else could change what the daemon trusts.
+    #[error(
+        "{path:?} belongs to uid {owner} with mode {mode:04o}; it must belong to root and be closed to others: \
+             chown root and chmod 0700 it"
+    )]
+    Open {
+        /// Which directory.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Another daemon uses the directory.
+    #[error("another daemon uses {path:?}; stop it, or choose another data_dir")]
+    Locked {
+        /// Which directory.
+        path: PathBuf,
+    },
+    /// Socket paths would be too long for the kernel.
+    #[error("{path:?} is too long for sockets: at most {most} bytes; choose a shorter data_dir")]
+    TooLong {
+        /// Which directory.
+        path: PathBuf,
+        /// What would fit.
+        most: usize,
+    },
+}
+
+impl Places {
+    /// Makes and locks the directories below `run`, a directory of the data directory. Blocking.
+    ///
+    /// # Errors
+    /// [`PlacesError`].
+    pub(crate) fn open(run: &Path, database: PathBuf) -> Result<Self, PlacesError> {
+        let sockets = run.join("s");
+        let most = MAX_SOCKET_PATH_BYTES - SOCKET_NAME_BYTES;
+        if sockets.as_os_str().len() > most {
+            return Err(PlacesError::TooLong { path: sockets, most });
+        }
+        for directory in [run, &sockets, &run.join("staging")] {
+            private_directory(directory)?;
+        }
+        let lock = lock(run)?.ok_or_else(|| PlacesError::Locked { path: run.to_owned() })?;
+        Ok(Self {
+            sockets,
+            staging: run.join("staging"),
+            database,
+            instance: instance_name(run)?,
+            _lock: lock,
+        })
+    }
+
+    /// Returns the path of a session's socket.
+    pub(crate) fn socket(&self, session: &str) -> PathBuf {
+        self.sockets.join(format!("{session}.sock"))
+    }
+}
+
+/// Makes a directory of mode 0700, or checks one that is there.
+pub(crate) fn private_directory(path: &Path) -> Result<(), PlacesError> {
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Ok(()) => {}
+        Err(error) => return Err(PathError::of("make the directory", path)(error).into()),
+    }
+    let metadata = fs::symlink_metadata(path).map_err(PathError::of("look at", path))?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    if !metadata.is_dir() {
+        return Err(
+            PathError::of("use as a directory", path)(io::Error::from(io::ErrorKind::NotADirectory)).into()
+        );
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() || mode & 0o077 != 0 {
+        return Err(PlacesError::Open { path: path.to_owned(), owner: metadata.uid(), mode });
+    }
+    Ok(())
+}
+
+/// Locks a run directory, or returns none where another process holds it.
+pub(crate) fn lock(run: &Path) -> Result<Option<OwnedFd>, PathError> {
+    let path = run.join("lock");
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file =
+        rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(PathError::of("open", &path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(PathError::of("lock", &path)(error)),
+    }
+}
+
+/// Names the daemon's cgroups after its run directory, so that a later daemon finds what an earlier one left.
+pub(crate) fn instance_name(run: &Path) -> Result<String, PathError> {
+    let real = fs::canonicalize(run).map_err(PathError::of("resolve", run))?;
+    let digest = Sha256::digest(real.as_os_str().as_encoded_bytes());
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("sandkasten-{short}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::{Places, PlacesError};
+
+    #[test]
+    fn a_second_daemon_on_one_directory_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let run = directory.path().join("run");
+        let first = Places::open(&run, run.join("db")).expect("the first");
+        assert!(matches!(Places::open(&run, run.join("db")), Err(PlacesError::Locked { .. })));
+        drop(first);
+        assert!(Places::open(&run, run.join("db")).is_ok());
+    }
+
+    #[test]
+    fn a_directory_open_to_others_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let run = directory.path().join("run");
+        fs::create_dir(&run).expect("a directory");
+        fs::set_permissions(&run, fs::Permissions::from_mode(0o755)).expect("a mode");
+        assert!(matches!(Places::open(&run, run.join("db")), Err(PlacesError::Open { mode: 0o755, .. })));
+    }
+
+    #[test]
+    fn a_path_too_long_for_sockets_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let run = directory.path().join("x".repeat(100));
+        assert!(matches!(Places::open(&run, run.join("db")), Err(PlacesError::TooLong { .. })));
+    }
+}

@@ -1,0 +1,57 @@
+//! Private daemons that were killed before they could clean up: their sandboxes, cgroups and directories go.
+
+use std::fs;
+use std::path::Path;
+
+use sandkasten_isolation::host::PathError;
+use sandkasten_isolation::host::cgroup::SessionCgroup;
+
+use super::RecoveryError;
+use super::orphans::{end_members, kill};
+use crate::places::{instance_name, lock};
+use crate::session::Sessions;
+
+/// The prefix of the run directories of private daemons, which live for one command.
+const PRIVATE: &str = "private-";
+
+/// Clears away every private run directory that no process holds. Blocking.
+///
+/// # Errors
+/// [`RecoveryError`], for the first thing that stays.
+pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
+    let run = sessions.config().run_dir();
+    for entry in fs::read_dir(&run).map_err(PathError::of("list", &run))? {
+        let entry = entry.map_err(PathError::of("list", &run))?;
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(PRIVATE) || !path.is_dir() {
+            continue;
+        }
+        // Held by a live daemon, our own included; or just gone.
+        match lock(&path) {
+            Ok(Some(held)) => {
+                clean_one(sessions, &path)?;
+                drop(held);
+            }
+            Ok(None) => {}
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn clean_one(sessions: &Sessions, run: &Path) -> Result<(), RecoveryError> {
+    let (layout, instance) = (sessions.layout(), instance_name(run)?);
+    for pid in layout.runners(&instance)? {
+        kill(pid)?;
+    }
+    for name in layout.sessions(&instance)? {
+        let cgroup = SessionCgroup::new(layout, &instance, &name);
+        end_members(&cgroup)?;
+        cgroup.remove()?;
+    }
+    layout.release(&instance)?;
+    fs::remove_dir_all(run).map_err(PathError::of("remove", run))?;
+    tracing::info!(directory = %run.display(), "cleared away what an interrupted `run` left");
+    Ok(())
+}

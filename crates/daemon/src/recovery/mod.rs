@@ -1,0 +1,83 @@
+//! At start: compares what the store says with what the kernel has, adopts what lives and cleans what does not.
+//!
+//! After it has run, every sandbox of this daemon is a session of its, and nothing else of an earlier daemon is left:
+//! no process, cgroup or socket.
+
+mod abandoned;
+mod adopt;
+mod orphans;
+
+use sandkasten_api::session::SessionStatus;
+use sandkasten_isolation::host::cgroup::GroupError;
+use sandkasten_isolation::host::{PathError, ProcessError};
+
+use crate::places::PlacesError;
+use crate::session::{SessionError, Sessions};
+use crate::store::StoreError;
+
+/// Why recovery failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoveryError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file or cgroup of an earlier daemon could not be handled.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// A directory of an earlier daemon could not be handled.
+    #[error(transparent)]
+    Places(#[from] PlacesError),
+    /// A process of an earlier daemon could not be ended.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// The processes of a cgroup could not be ended.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// A task of the daemon ended early.
+    #[error("a task of the daemon ended early")]
+    Task {
+        /// Why.
+        source: tokio::task::JoinError,
+    },
+}
+
+/// Puts in order what earlier daemons left.
+///
+/// # Errors
+/// [`RecoveryError`], where something could neither be adopted nor cleaned.
+pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
+    let mut adopted = 0_usize;
+    let rows = sessions.store().running().await?;
+    let written_down = rows.len();
+    for row in rows {
+        let (id, service) = (row.id.clone(), sessions.clone());
+        let outcome = tokio::task::spawn_blocking(move || adopt::adopt(&service, row))
+            .await
+            .map_err(|source| RecoveryError::Task { source })?;
+        match outcome {
+            Ok(session) => {
+                sessions.adopt(session);
+                adopted += 1;
+            }
+            Err(error) => {
+                log_lost(&id, &error);
+                sessions.store().set_status(&id, SessionStatus::Crashed).await?;
+            }
+        }
+    }
+    let service = sessions.clone();
+    tokio::task::spawn_blocking(move || {
+        orphans::clean(&service)?;
+        abandoned::clean(&service)
+    })
+    .await
+    .map_err(|source| RecoveryError::Task { source })??;
+    if written_down > 0 {
+        tracing::info!(adopted, lost = written_down - adopted, "sessions of an earlier daemon");
+    }
+    Ok(())
+}
+
+fn log_lost(id: &sandkasten_api::id::SessionId, error: &SessionError) {
+    tracing::warn!(session = %id, error = error as &dyn std::error::Error, "a session did not survive");
+}

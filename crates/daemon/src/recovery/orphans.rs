@@ -1,0 +1,74 @@
+//! Sandboxes of an earlier daemon that are no sessions: ended, with everything they had.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use rustix::process::Pid;
+use sandkasten_isolation::host::cgroup::SessionCgroup;
+use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
+
+use super::RecoveryError;
+use crate::session::Sessions;
+
+/// Kills runners that belong to no session, then removes cgroups and sockets without one. Blocking.
+///
+/// # Errors
+/// [`RecoveryError`], for the first thing that stays.
+pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
+    let live = sessions.all();
+    let (layout, instance) = (sessions.layout(), sessions.places().instance.as_str());
+    let runners: BTreeSet<i32> = live.iter().map(|session| session.process.pid()).collect();
+    let names: BTreeSet<&str> = live.iter().map(|session| session.id.as_str()).collect();
+    for pid in layout.runners(instance)? {
+        if !runners.contains(&pid) {
+            kill(pid)?;
+        }
+    }
+    for name in layout.sessions(instance)? {
+        if !names.contains(name.as_str()) {
+            let cgroup = SessionCgroup::new(layout, instance, &name);
+            end_members(&cgroup)?;
+            cgroup.remove()?;
+            tracing::info!(session = %name, "cleared away what an earlier daemon left");
+        }
+    }
+    let directory = &sessions.places().sockets;
+    for entry in fs::read_dir(directory).map_err(PathError::of("list", directory))? {
+        let path = entry.map_err(PathError::of("list", directory))?.path();
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        if !names.contains(name.as_str()) {
+            fs::remove_file(&path).map_err(PathError::of("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends what is in a session's cgroup, runner or not.
+pub(super) fn end_members(cgroup: &SessionCgroup) -> Result<(), RecoveryError> {
+    let groups = cgroup.process_group_numbers().unwrap_or_default();
+    for number in groups {
+        cgroup.process_group(number).kill_others(None)?;
+    }
+    match cgroup.base_group().kill_others(None) {
+        // The hierarchy that groups are in may lack the directory where a create was cut short.
+        Err(sandkasten_isolation::host::cgroup::GroupError::Path(error))
+            if error.source.kind() == std::io::ErrorKind::NotFound => {}
+        result => result?,
+    }
+    Ok(())
+}
+
+/// Kills a runner, and with it its sandbox.
+pub(super) fn kill(pid: i32) -> Result<(), RecoveryError> {
+    let Some(raw) = Pid::from_raw(pid) else { return Ok(()) };
+    let opened = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty());
+    let process = match opened {
+        Ok(descriptor) => SandboxProcess::from_descriptor(descriptor),
+        Err(_) => return Ok(()),
+    };
+    match process {
+        Ok(process) => Ok(process.kill_and_wait()?),
+        Err(ProcessError::Ended) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

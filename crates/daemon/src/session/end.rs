@@ -1,0 +1,73 @@
+//! The end of a session: everything it had is gone when these return.
+
+use std::fs;
+use std::sync::Arc;
+
+use sandkasten_api::id::SessionId;
+use sandkasten_api::session::SessionStatus;
+use sandkasten_isolation::host::PathError;
+
+use super::{LiveSession, SessionError, Sessions};
+
+impl Sessions {
+    /// Ends a session on a client's behalf. When this returns its processes are gone and its files unreachable.
+    ///
+    /// # Errors
+    /// [`SessionError::NotFound`] where it is not live any more.
+    pub(crate) async fn destroy(&self, id: &SessionId) -> Result<(), SessionError> {
+        match self.read_live(|live| live.get(id).cloned()) {
+            Some(session) if session.mark_ended(SessionStatus::Destroyed) => {
+                self.end(&session, SessionStatus::Destroyed).await
+            }
+            _ => Err(SessionError::NotFound { id: id.clone() }),
+        }
+    }
+
+    /// Ends a session whose time has run out.
+    ///
+    /// # Errors
+    /// The kernel's or the store's.
+    pub(crate) async fn expire(&self, session: &Arc<LiveSession>) -> Result<(), SessionError> {
+        if session.mark_ended(SessionStatus::Expired) {
+            self.end(session, SessionStatus::Expired).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Clears away what is left of a sandbox that died under its session.
+    pub(super) async fn note_crash(&self, session: &Arc<LiveSession>) {
+        if !session.mark_ended(SessionStatus::Crashed) {
+            return;
+        }
+        tracing::warn!(session = %session.id, "the sandbox ended by itself");
+        if let Err(error) = self.end(session, SessionStatus::Crashed).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(session = %session.id, error, "a crashed sandbox could not be cleared away");
+        }
+    }
+
+    async fn end(&self, session: &Arc<LiveSession>, status: SessionStatus) -> Result<(), SessionError> {
+        let torn_down = self.tear_down(session).await;
+        self.change_live(|live| live.remove(&session.id));
+        self.inner.store.set_status(&session.id, status).await?;
+        torn_down
+    }
+
+    /// Kills the sandbox and removes its cgroup and socket.
+    pub(super) async fn tear_down(&self, session: &Arc<LiveSession>) -> Result<(), SessionError> {
+        let session = Arc::clone(session);
+        tokio::task::spawn_blocking(move || {
+            session.process.kill_and_wait()?;
+            session.cgroup.remove()?;
+            match fs::remove_file(&session.socket) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    Err(PathError::of("remove", &session.socket)(error).into())
+                }
+                _ => Ok(()),
+            }
+        })
+        .await
+        .map_err(|source| SessionError::Task { source })?
+    }
+}

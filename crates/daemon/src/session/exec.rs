@@ -1,0 +1,239 @@
+//! Running one command in a session's shell, from its place in the queue to its last byte.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use sandkasten_protocol::{Finished, Incoming, Reply, Request, RunCommand};
+use tokio::sync::mpsc;
+use tokio::time::sleep_until;
+
+use super::force::{ForceError, end_command};
+use super::link::{Link, LinkError, describe};
+use super::live::{InUse, LiveSession};
+use super::shell_slot::{Prepared, ShellSlot};
+use super::{SessionError, Sessions};
+
+/// Pieces of output that wait for a slow reader; then the command is not read any further.
+const EVENTS_IN_FLIGHT: usize = 16;
+/// How often a command is offered to a shell that has just been replaced. A shell that dies each time is broken.
+const SHELL_ATTEMPTS: usize = 5;
+
+/// What a command is run with.
+#[derive(Debug)]
+pub(crate) struct ExecOptions {
+    /// The shell text.
+    pub(crate) command: String,
+    /// How long it may run, from its start.
+    pub(crate) timeout: Duration,
+    /// How many bytes of output are passed on; none passes all.
+    pub(crate) output_limit: Option<u64>,
+}
+
+/// What happens while a command runs. An end is the last event.
+#[derive(Debug)]
+pub(crate) enum ExecEvent {
+    /// It wrote something.
+    Output(Vec<u8>),
+    /// It has ended by itself.
+    End(ExecEnd),
+    /// It was ended, or could not be run.
+    Failure(ExecFailure),
+}
+
+/// How a command ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ExecEnd {
+    pub(crate) exit_code: i32,
+    pub(crate) cwd: String,
+    pub(crate) truncated: bool,
+    pub(crate) duration: Duration,
+}
+
+/// What kept a command from ending by itself.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ExecFailure {
+    /// It ran past its timeout and was killed.
+    #[error("the command ran past its timeout of {} ms and was killed", .timeout.as_millis())]
+    TimedOut {
+        /// The timeout.
+        timeout: Duration,
+        /// Whether a fresh shell had to take the place of the old one.
+        shell_restarted: bool,
+    },
+    /// The client went away, and the command was killed.
+    #[error("the client went away")]
+    Cancelled,
+    /// The session could not run it.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// It could not be ended.
+    #[error("failed to end the command")]
+    Force(#[from] ForceError),
+    /// Shell after shell ended before it took the command.
+    #[error("the shell ended {SHELL_ATTEMPTS} times before it took the command")]
+    ShellKeepsEnding,
+}
+
+impl Sessions {
+    /// Queues a command on a session's shell. Events come until the end; who drops the receiver stops the command.
+    pub(crate) fn exec(&self, session: Arc<LiveSession>, options: ExecOptions) -> mpsc::Receiver<ExecEvent> {
+        let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
+        let store = self.store().clone();
+        let in_use = InUse::new(&session);
+        tokio::spawn(async move {
+            let slot = tokio::select! {
+                slot = Arc::clone(&session.shell).lock_owned() => slot,
+                () = events.closed() => return,
+            };
+            let run = Run { session: &session, options, events: &events };
+            let (event, cwd) = match run.carry_out(slot).await {
+                Ok(end) => {
+                    let cwd = end.cwd.clone();
+                    (ExecEvent::End(end), Some(cwd))
+                }
+                Err(failure) => (ExecEvent::Failure(failure), None),
+            };
+            let now = Timestamp::now();
+            let expires_at = session.touch(now, cwd.as_deref());
+            drop(in_use);
+            // The receiver may be gone; then nobody wants to know.
+            events.send(event).await.ok();
+            let cwd = session.activity().cwd.clone();
+            if let Err(error) = store.touch(&session.id, &cwd, now, expires_at).await {
+                tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
+            }
+        });
+        receiver
+    }
+}
+
+/// One command on its way.
+struct Run<'a> {
+    session: &'a Arc<LiveSession>,
+    options: ExecOptions,
+    events: &'a mpsc::Sender<ExecEvent>,
+}
+
+/// Why the output is no longer read.
+enum Interruption {
+    Deadline,
+    Cancelled,
+}
+
+impl Run<'_> {
+    async fn carry_out(
+        mut self,
+        mut slot: tokio::sync::OwnedMutexGuard<ShellSlot>,
+    ) -> Result<ExecEnd, ExecFailure> {
+        for _ in 0..SHELL_ATTEMPTS {
+            if let Some(status) = self.session.end_status() {
+                return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
+            }
+            let prepared = slot.prepare(&self.session.cgroup).map_err(SessionError::from);
+            match self.explain_loss(prepared)? {
+                Prepared::Ready => {}
+                Prepared::ShellEnded => {
+                    self.renew(&mut slot).await?;
+                    continue;
+                }
+            }
+            let started = Instant::now();
+            let request = Request::Run(RunCommand {
+                generation: slot.generation(),
+                command: std::mem::take(&mut self.options.command),
+                output_limit: self.options.output_limit,
+            });
+            let opened = Link::open(&self.session.socket, &request).await.map_err(SessionError::from);
+            let mut link = self.explain_loss(opened)?;
+            let Request::Run(RunCommand { command, .. }) = request else { continue };
+            self.options.command = command;
+            match self.follow(&mut link, started, &slot).await? {
+                Some(finished) => {
+                    return Ok(ExecEnd {
+                        exit_code: finished.status,
+                        cwd: finished.cwd,
+                        truncated: finished.truncated,
+                        duration: started.elapsed(),
+                    });
+                }
+                None => self.renew(&mut slot).await?,
+            }
+        }
+        Err(ExecFailure::ShellKeepsEnding)
+    }
+
+    /// Follows the command to its end. None means that the shell was another one and nothing ran.
+    async fn follow(
+        &self,
+        link: &mut Link,
+        started: Instant,
+        slot: &ShellSlot,
+    ) -> Result<Option<Finished>, ExecFailure> {
+        let deadline = sleep_until(tokio::time::Instant::from_std(started + self.options.timeout));
+        tokio::pin!(deadline);
+        let interruption = loop {
+            let frame = tokio::select! {
+                biased;
+                frame = link.next() => frame,
+                () = &mut deadline => break Interruption::Deadline,
+                () = self.events.closed() => break Interruption::Cancelled,
+            };
+            match self.explain_loss(frame.map_err(SessionError::from))? {
+                Incoming::Output(bytes) => tokio::select! {
+                    sent = self.events.send(ExecEvent::Output(bytes)) => {
+                        if sent.is_err() {
+                            break Interruption::Cancelled;
+                        }
+                    }
+                    () = &mut deadline => break Interruption::Deadline,
+                },
+                Incoming::Reply(Reply::Finished(finished)) => return Ok(Some(finished)),
+                Incoming::Reply(Reply::ShellChanged) => return Ok(None),
+                Incoming::Reply(Reply::Failed { reason }) => {
+                    return Err(SessionError::from(LinkError::Refused { reason }).into());
+                }
+                Incoming::Reply(_) => return Err(SessionError::from(LinkError::Unexpected).into()),
+            }
+        };
+        let group = slot.group(&self.session.cgroup);
+        let ended = end_command(&group, slot.pid(), link).await;
+        if let Some(status) = self.session.end_status() {
+            return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
+        }
+        let shell_restarted = ended?.generation != slot.generation();
+        Err(match interruption {
+            Interruption::Deadline => {
+                ExecFailure::TimedOut { timeout: self.options.timeout, shell_restarted }
+            }
+            Interruption::Cancelled => ExecFailure::Cancelled,
+        })
+    }
+
+    /// Asks the runner which shell there is now.
+    async fn renew(&self, slot: &mut ShellSlot) -> Result<(), ExecFailure> {
+        let socket = self.session.socket.clone();
+        let described = tokio::task::spawn_blocking(move || describe(&socket))
+            .await
+            .map_err(|source| SessionError::Task { source })?;
+        let description = self.explain_loss(described.map_err(SessionError::from))?;
+        // A shell that has ended again is found out by the next attempt.
+        match slot.replace(description) {
+            Ok(()) | Err(sandkasten_isolation::host::ProcessError::Ended) => Ok(()),
+            Err(error) => Err(SessionError::from(error).into()),
+        }
+    }
+
+    /// Turns a failure of a sandbox that has meanwhile ended into that end.
+    fn explain_loss<T>(&self, result: Result<T, SessionError>) -> Result<T, ExecFailure> {
+        result.map_err(|error| {
+            let status = self.session.end_status().or_else(|| {
+                (!self.session.process.is_alive()).then_some(sandkasten_api::session::SessionStatus::Crashed)
+            });
+            match status {
+                Some(status) => SessionError::NotRunning { id: self.session.id.clone(), status }.into(),
+                None => error.into(),
+            }
+        })
+    }
+}

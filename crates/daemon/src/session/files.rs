@@ -1,0 +1,196 @@
+//! Files of a session: which paths a client may name, and reading and writing them.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use sandkasten_api::limits::MAX_PATH_BYTES;
+use sandkasten_isolation::host::FileError;
+use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
+
+use super::{LiveSession, SessionError, Sessions};
+
+/// A path below `/workspace`, absolute and without dots. What links do with it is decided inside the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FilePath(String);
+
+/// Why a path is none that a client may name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum InvalidPath {
+    /// There is none.
+    #[error("the path is empty")]
+    Empty,
+    /// It holds a NUL byte.
+    #[error("the path {path:?} holds a NUL byte")]
+    Nul {
+        /// What was given.
+        path: String,
+    },
+    /// It is longer than the kernel takes.
+    #[error("the path has {bytes} bytes, at most {MAX_PATH_BYTES} are allowed")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It leads out of the workspace.
+    #[error("the path {path:?} is outside {WORKSPACE_DIRECTORY}; name one below it, or relative to it")]
+    Outside {
+        /// What was given.
+        path: String,
+    },
+    /// It is no single name.
+    #[error("{name:?} is no file name: expected 1 to 255 bytes without slash and control characters")]
+    Name {
+        /// What was given, cut to a printable length.
+        name: String,
+    },
+}
+
+impl FilePath {
+    /// Parses a path of a request.
+    ///
+    /// # Errors
+    /// [`InvalidPath`].
+    pub(crate) fn parse(path: &str) -> Result<Self, InvalidPath> {
+        if path.is_empty() {
+            return Err(InvalidPath::Empty);
+        }
+        if path.len() > MAX_PATH_BYTES {
+            return Err(InvalidPath::TooLong { bytes: path.len() });
+        }
+        if path.contains('\0') {
+            return Err(InvalidPath::Nul { path: path.to_owned() });
+        }
+        let outside = || InvalidPath::Outside { path: path.to_owned() };
+        let mut parts: Vec<&str> = if path.starts_with('/') {
+            Vec::new()
+        } else {
+            vec![WORKSPACE_DIRECTORY.trim_start_matches('/')]
+        };
+        for part in path.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => {
+                    parts.pop().ok_or_else(outside)?;
+                }
+                part => parts.push(part),
+            }
+        }
+        let normal = format!("/{}", parts.join("/"));
+        let inside = normal
+            .strip_prefix(WORKSPACE_DIRECTORY)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if inside { Ok(Self(normal)) } else { Err(outside()) }
+    }
+
+    /// Returns the path of a file of this name in this directory. Of a name with slashes only the last part counts, as
+    /// browsers send it.
+    ///
+    /// # Errors
+    /// [`InvalidPath::Name`].
+    pub(crate) fn join(&self, name: &str) -> Result<Self, InvalidPath> {
+        let base = name.rsplit(['/', '\\']).next().unwrap_or_default();
+        let printable = !base.chars().any(char::is_control);
+        if !printable || base.is_empty() || base.len() > 255 || matches!(base, "." | "..") {
+            return Err(InvalidPath::Name { name: name.chars().take(64).collect() });
+        }
+        Ok(Self(format!("{}/{base}", self.0)))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Sessions {
+    /// Writes a file whole or not at all.
+    ///
+    /// # Errors
+    /// [`SessionError::File`].
+    pub(crate) async fn write_file(
+        &self,
+        session: &Arc<LiveSession>,
+        path: FilePath,
+        content: Vec<u8>,
+    ) -> Result<(), SessionError> {
+        let writer = Arc::clone(session);
+        self.file_task(session, move || writer.root.write(path.as_str(), &content)).await
+    }
+
+    /// Reads at most `limit` bytes of a file, and says whether it goes on behind them.
+    ///
+    /// # Errors
+    /// [`SessionError::File`].
+    pub(crate) async fn read_file(
+        &self,
+        session: &Arc<LiveSession>,
+        path: FilePath,
+        limit: u64,
+    ) -> Result<(Vec<u8>, bool), SessionError> {
+        let reader = Arc::clone(session);
+        self.file_task(session, move || reader.root.read(path.as_str(), limit)).await
+    }
+
+    async fn file_task<T: Send + 'static>(
+        &self,
+        session: &Arc<LiveSession>,
+        work: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let done =
+            tokio::task::spawn_blocking(work).await.map_err(|source| SessionError::Task { source })??;
+        let now = Timestamp::now();
+        let expires_at = session.touch(now, None);
+        let (store, session) = (self.store().clone(), Arc::clone(session));
+        // Not waited for: the answer does not depend on it.
+        tokio::spawn(async move {
+            let cwd = session.activity().cwd.clone();
+            if let Err(error) = store.touch(&session.id, &cwd, now, expires_at).await {
+                tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
+            }
+        });
+        Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FilePath, InvalidPath};
+
+    #[test]
+    fn relative_and_absolute_paths_meet_below_the_workspace() {
+        for path in ["a/b", "/workspace/a/b", "./a//b", "a/./b/", "/workspace/../workspace/a/b", "c/../a/b"] {
+            assert_eq!(FilePath::parse(path).expect(path).as_str(), "/workspace/a/b");
+        }
+        assert_eq!(FilePath::parse("/workspace").expect("the workspace").as_str(), "/workspace");
+    }
+
+    #[test]
+    fn paths_that_leave_the_workspace_are_refused() {
+        for path in [
+            "/etc/passwd",
+            "..",
+            "../x",
+            "/workspace/..",
+            "/workspace/../etc",
+            "/workspacex",
+            "a/../../x",
+            "/",
+            "../../../..",
+        ] {
+            assert!(matches!(FilePath::parse(path), Err(InvalidPath::Outside { .. })), "{path}");
+        }
+        assert_eq!(FilePath::parse(""), Err(InvalidPath::Empty));
+        assert!(matches!(FilePath::parse("a\0b"), Err(InvalidPath::Nul { .. })));
+        assert!(matches!(FilePath::parse(&"a".repeat(5000)), Err(InvalidPath::TooLong { .. })));
+    }
+
+    #[test]
+    fn an_upload_name_is_its_last_part() {
+        let directory = FilePath::parse("data").expect("a directory");
+        assert_eq!(directory.join("a.txt").expect("a name").as_str(), "/workspace/data/a.txt");
+        assert_eq!(directory.join("../../etc/a.txt").expect("a name").as_str(), "/workspace/data/a.txt");
+        assert_eq!(directory.join("C:\\x\\a.txt").expect("a name").as_str(), "/workspace/data/a.txt");
+        for name in ["", "..", "a/..", "a/", "x\0y", "x\ny", &"a".repeat(256)] {
+            assert!(matches!(directory.join(name), Err(InvalidPath::Name { .. })), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Ending a command that does not end by itself, while its shell lives on.
+//!
+//! An interrupt first, to the command and to the shell, as a terminal would send it: a shell takes a child's death by
+//! SIGINT, and only that, as a reason to give up the rest of its command line. Then kills. Only a shell that goes on
+//! after all of that is killed as well, and a fresh one takes its place.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use sandkasten_isolation::host::cgroup::{GroupError, ProcessGroup};
+use sandkasten_protocol::{Finished, Incoming, Reply};
+use tokio::time::timeout;
+
+use super::link::{Link, LinkError};
+
+/// How long the shell may take to come back after each round of signals. Reached only by commands that ignore them.
+const ROUNDS: [Duration; 5] = [
+    Duration::from_millis(250),
+    Duration::from_millis(100),
+    Duration::from_millis(100),
+    Duration::from_millis(100),
+    Duration::from_millis(100),
+];
+/// How long a killed shell may take to be replaced. Only a bound on a hang.
+const REPLACEMENT: Duration = Duration::from_secs(20);
+
+/// Why a command could not be ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ForceError {
+    /// Its processes could not be signalled.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The runner has gone, and with it the sandbox.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The runner says nothing, although the shell was killed.
+    #[error("the runner did not report the end of a killed shell")]
+    Silent,
+    /// A task of the daemon ended early.
+    #[error("a task of the daemon ended early")]
+    Task {
+        /// Why.
+        source: tokio::task::JoinError,
+    },
+}
+
+/// Ends the command whose processes are in `group` and returns how the runner saw it end.
+///
+/// # Errors
+/// [`ForceError`]; the session is then better destroyed.
+pub(super) async fn end_command(
+    group: &ProcessGroup,
+    shell: i32,
+    link: &mut Link,
+) -> Result<Finished, ForceError> {
+    let mut finished = None;
+    for (round, patience) in ROUNDS.into_iter().enumerate() {
+        let signal = if round == 0 { Signal::INT } else { Signal::KILL };
+        blocking(group, move |group| group.signal(signal, Some((shell, Some(Signal::INT)))).map(drop))
+            .await?;
+        if let Ok(ended) = timeout(patience, await_end(link)).await {
+            finished = Some(ended?);
+            break;
+        }
+    }
+    let finished = match finished {
+        Some(finished) => finished,
+        None => {
+            blocking(group, |group| group.signal(Signal::KILL, None).map(drop)).await?;
+            timeout(REPLACEMENT, await_end(link)).await.map_err(|_| ForceError::Silent)??
+        }
+    };
+    // What the command had sent into the background, with or without a new session.
+    blocking(group, move |group| group.kill_others(Some(shell))).await?;
+    Ok(finished)
+}
+
+async fn blocking(
+    group: &ProcessGroup,
+    work: impl FnOnce(&ProcessGroup) -> Result<(), GroupError> + Send + 'static,
+) -> Result<(), ForceError> {
+    let group = group.clone();
+    let done = tokio::task::spawn_blocking(move || work(&group)).await;
+    Ok(done.map_err(|source| ForceError::Task { source })??)
+}
+
+/// Reads until the runner reports the end; output that comes on the way is behind the deadline and dropped.
+async fn await_end(link: &mut Link) -> Result<Finished, LinkError> {
+    loop {
+        match link.next().await? {
+            Incoming::Output(_) => {}
+            Incoming::Reply(Reply::Finished(finished)) => return Ok(finished),
+            Incoming::Reply(_) => return Err(LinkError::Unexpected),
+        }
+    }
+}
+
+/// Ends a command that an earlier daemon had started, and whose result nobody waits for. The shell is interrupted, and
+/// everything beside it in its group killed. Blocking.
+///
+/// # Errors
+/// [`GroupError`].
+pub(crate) fn end_orphaned_command(group: &ProcessGroup, shell: i32) -> Result<(), GroupError> {
+    group.signal(Signal::INT, Some((shell, Some(Signal::INT))))?;
+    group.kill_others(Some(shell))
+}

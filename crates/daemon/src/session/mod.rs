@@ -1,0 +1,245 @@
+//! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
+
+mod create;
+mod end;
+mod exec;
+mod files;
+mod force;
+mod link;
+mod live;
+mod output_text;
+mod plan;
+mod session_error;
+mod shell_slot;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, RwLock};
+
+use jiff::Timestamp;
+use sandkasten_api::id::SessionId;
+use sandkasten_api::session::{AcquireSource, Session, SessionIsolation, SessionStats, SessionStatus};
+use sandkasten_image::ImageStore;
+use sandkasten_isolation::host::cgroup::Layout;
+use sandkasten_isolation::host::{DeviceTree, LEASE_DIRECTORY, RunnerImage, UidLeases};
+use sandkasten_isolation::report::Enforced;
+use sandkasten_isolation::seccomp::Instruction;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::daemon::StartError;
+use crate::places::Places;
+use crate::store::{SessionRow, Store};
+
+pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
+pub(crate) use files::{FilePath, InvalidPath};
+pub(crate) use live::LiveSession;
+pub(crate) use output_text::OutputText;
+pub(crate) use session_error::SessionError;
+
+/// The runner's program, embedded by the build script.
+static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
+
+/// All sessions of the daemon. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Sessions {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    config: Arc<Config>,
+    places: Places,
+    layout: Layout,
+    leases: UidLeases,
+    runner: RunnerImage,
+    devices: DeviceTree,
+    filter: Option<Vec<Instruction>>,
+    images: ImageStore,
+    store: Store,
+    live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
+    /// Creates that are under way, which count against the limit as well.
+    creating: std::sync::atomic::AtomicUsize,
+    expiry_changed: Notify,
+}
+
+impl Sessions {
+    /// Prepares everything that sessions share. Blocking.
+    ///
+    /// # Errors
+    /// What the kernel refuses, with the reason.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        places: Places,
+        images: ImageStore,
+        store: Store,
+    ) -> Result<Self, StartError> {
+        let layout = Layout::detect().map_err(|source| StartError::Cgroups { source })?;
+        layout.prepare(&places.instance).map_err(|source| StartError::PrepareCgroups { source })?;
+        let leases =
+            UidLeases::open(Path::new(LEASE_DIRECTORY)).map_err(|source| StartError::UidLeases { source })?;
+        let runner = RunnerImage::new(RUNNER).map_err(|source| StartError::Runner { source })?;
+        let devices = DeviceTree::new().map_err(|source| StartError::Devices { source })?;
+        let filter = sandkasten_isolation::seccomp::compile(plan::seccomp_profile(&config));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config,
+                places,
+                layout,
+                leases,
+                runner,
+                devices,
+                filter,
+                images,
+                store,
+                live: RwLock::default(),
+                creating: std::sync::atomic::AtomicUsize::new(0),
+                expiry_changed: Notify::new(),
+            }),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(crate) fn places(&self) -> &Places {
+        &self.inner.places
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.inner.layout
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Is notified when a session appears, so that the reaper can look at its expiry.
+    pub(crate) fn expiry_changed(&self) -> &Notify {
+        &self.inner.expiry_changed
+    }
+
+    /// Returns the live sessions, oldest first.
+    pub(crate) fn all(&self) -> Vec<Arc<LiveSession>> {
+        let mut all: Vec<_> = self.read_live(|live| live.values().cloned().collect());
+        all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+        all
+    }
+
+    /// Finds a live session, or says why there is none.
+    ///
+    /// # Errors
+    /// [`SessionError::NotFound`], [`SessionError::Expired`] or [`SessionError::NotRunning`].
+    pub(crate) async fn find(&self, id: &SessionId) -> Result<Arc<LiveSession>, SessionError> {
+        if let Some(session) = self.read_live(|live| live.get(id).cloned()) {
+            return Ok(session);
+        }
+        match self.inner.store.find(id).await?.map(|row| row.status) {
+            None => Err(SessionError::NotFound { id: id.clone() }),
+            Some(SessionStatus::Expired) => Err(SessionError::Expired { id: id.clone() }),
+            Some(SessionStatus::Running) => {
+                Err(SessionError::NotRunning { id: id.clone(), status: SessionStatus::Crashed })
+            }
+            Some(status) => Err(SessionError::NotRunning { id: id.clone(), status }),
+        }
+    }
+
+    /// Describes one session, ended ones of the last day included; of a live one also what the kernel enforces.
+    ///
+    /// # Errors
+    /// [`SessionError::NotFound`], or the store's.
+    pub(crate) async fn describe(&self, id: &SessionId) -> Result<Session, SessionError> {
+        if let Some(live) = self.read_live(|live| live.get(id).cloned()) {
+            let mut session = live.describe();
+            session.last_activity = Some(live.last_activity());
+            let version = self.inner.layout.version_name();
+            session.isolation = tokio::task::spawn_blocking(move || read_isolation(&live, version))
+                .await
+                .map_err(|source| SessionError::Task { source })?;
+            return Ok(session);
+        }
+        match self.inner.store.find(id).await? {
+            Some(row) => Ok(describe_row(row)),
+            None => Err(SessionError::NotFound { id: id.clone() }),
+        }
+    }
+
+    /// Reads what a session uses. A few small reads; does not block for long.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::find`], or the kernel's.
+    pub(crate) async fn stats(&self, id: &SessionId) -> Result<SessionStats, SessionError> {
+        let session = self.find(id).await?;
+        let usage = session.cgroup.usage()?;
+        let limits = session.cgroup.limits()?;
+        Ok(SessionStats {
+            memory_bytes: usage.memory_bytes,
+            memory_limit: limits.memory_bytes,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            cpu_usage_usec: usage.cpu_usec,
+            cpu_limit_millis: limits.cpu_millis,
+            pids: usage.pids,
+            pids_limit: limits.pids,
+            oom_kills: usage.oom_kills,
+        })
+    }
+
+    fn read_live<T>(&self, read: impl FnOnce(&HashMap<SessionId, Arc<LiveSession>>) -> T) -> T {
+        read(&self.inner.live.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn change_live<T>(&self, change: impl FnOnce(&mut HashMap<SessionId, Arc<LiveSession>>) -> T) -> T {
+        change(&mut self.inner.live.write().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Makes a sandbox that stands known as a session, and watches for its end.
+    pub(crate) fn adopt(&self, session: Arc<LiveSession>) {
+        self.change_live(|live| live.insert(session.id.clone(), Arc::clone(&session)));
+        self.inner.expiry_changed.notify_one();
+        let sessions = self.clone();
+        tokio::spawn(async move {
+            session.ended().await;
+            sessions.note_crash(&session).await;
+        });
+    }
+}
+
+/// Reads the enforced state of the shell's world; none where it cannot be read, because the session has just ended.
+fn read_isolation(live: &LiveSession, version: &str) -> Option<SessionIsolation> {
+    let enforced = Enforced::read(&live.process).ok()?;
+    let mode = if enforced.seccomp_mode == 2 { "filter" } else { "none" };
+    Some(SessionIsolation {
+        namespaces: enforced.namespaces,
+        uid_base: enforced.uid_map.0,
+        capabilities: enforced.capabilities,
+        no_new_privs: enforced.no_new_privs,
+        seccomp: format!("{mode} x{}", enforced.seccomp_filters),
+        landlock_abi: live.landlock_abi,
+        readonly_rootfs: enforced.readonly_rootfs,
+        cgroup: version.to_owned(),
+    })
+}
+
+fn describe_row(row: SessionRow) -> Session {
+    // A row that says so without a live sandbox is one that has just died.
+    let status = if row.status == SessionStatus::Running { SessionStatus::Crashed } else { row.status };
+    Session {
+        id: row.id,
+        image: row.image,
+        status,
+        cwd: row.cwd,
+        workspace_id: None,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        acquire_source: AcquireSource::Cold,
+        last_activity: Some(row.last_activity),
+        isolation: None,
+    }
+}
+
+/// Returns when an idle session ends. Saturates at the end of time.
+fn expiry(from: Timestamp, ttl_seconds: u64) -> Timestamp {
+    let ttl = jiff::SignedDuration::from_secs(i64::try_from(ttl_seconds).unwrap_or(i64::MAX));
+    from.saturating_add(ttl).unwrap_or(Timestamp::MAX)
+}

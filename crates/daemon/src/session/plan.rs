@@ -1,0 +1,146 @@
+//! From the configuration and an image to the plan of a sandbox. Pure.
+
+use sandkasten_api::id::SessionId;
+use sandkasten_image::Image;
+use sandkasten_isolation::host::cgroup::Limits;
+use sandkasten_isolation::plan::{
+    HOME_DIRECTORY, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs, WORKSPACE_DIRECTORY,
+};
+use sandkasten_isolation::seccomp::{Instruction, SeccompProfile};
+
+use crate::config::{self, Config};
+
+const MIB: u64 = 1 << 20;
+const OPEN_FILES: u64 = 65_536;
+/// An inode for each page: a tmpfs full of empty files costs the kernel no more than one full of data.
+const BYTES_PER_INODE: u64 = 4_096;
+
+/// Returns the limits of a session's cgroup.
+pub(super) fn limits(config: &Config) -> Limits {
+    let defaults = &config.defaults;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the configuration allows 0.01 to 1024 cores"
+    )]
+    let cpu_millis = (defaults.cpu_limit * 1_000.0).round() as u64;
+    Limits { cpu_millis, memory_bytes: defaults.mem_limit_mb * MIB, pids: u64::from(defaults.pids_limit) }
+}
+
+/// Returns the profile of the filter.
+pub(super) fn seccomp_profile(config: &Config) -> SeccompProfile {
+    match config.security.seccomp {
+        config::SeccompProfile::Off => SeccompProfile::Off,
+        config::SeccompProfile::Mvp => SeccompProfile::Mvp,
+        config::SeccompProfile::Strict => SeccompProfile::Strict,
+    }
+}
+
+/// Returns the plan of a session's sandbox. `staging` is the host directory that its root is assembled on.
+pub(super) fn plan(
+    config: &Config,
+    id: &SessionId,
+    image: &Image,
+    filter: Option<&[Instruction]>,
+    staging: &str,
+) -> SandboxPlan {
+    let defaults = &config.defaults;
+    SandboxPlan {
+        hostname: id.as_str().to_owned(),
+        staging: staging.to_owned(),
+        layers: image.layers.len(),
+        binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
+        session_cgroups: 0,
+        runner_cgroups: 0,
+        root: if defaults.readonly_rootfs {
+            RootMode::ReadOnly
+        } else {
+            RootMode::Writable { size_bytes: share(config, u64::MAX, 4) }
+        },
+        tmpfs: writable_mounts(config),
+        files: vec![
+            ("/etc/hostname".to_owned(), format!("{id}\n")),
+            ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost {id}\n::1 localhost\n")),
+            ("/etc/resolv.conf".to_owned(), "# This sandbox has no network.\n".to_owned()),
+        ],
+        environment: environment(image),
+        shell: match defaults.shell_prefer {
+            config::ShellPreference::Bash => ShellPreference::Bash,
+            config::ShellPreference::Sh => ShellPreference::Sh,
+        },
+        working_directory: WORKSPACE_DIRECTORY.to_owned(),
+        seccomp: filter.map(<[Instruction]>::to_vec),
+        open_files: OPEN_FILES,
+    }
+}
+
+/// What a tmpfs may hold: the configured size, but never more than its share of the session's memory. All shares
+/// together leave room, so that a full filesystem is `ENOSPC` for one write and not the end of every process.
+fn share(config: &Config, configured_mib: u64, divisor: u64) -> u64 {
+    let memory = config.defaults.mem_limit_mb * MIB;
+    configured_mib.saturating_mul(MIB).min(memory / divisor)
+}
+
+fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
+    let defaults = &config.defaults;
+    let mount = |target: &str, size_bytes: u64, mode, owner| Tmpfs {
+        target: target.to_owned(),
+        size_bytes,
+        inodes: (size_bytes / BYTES_PER_INODE).max(64),
+        mode,
+        owner,
+    };
+    vec![
+        mount("/run", share(config, 16, 32), 0o755, Owner::Sandbox),
+        mount("/tmp", share(config, defaults.tmp_mb, 8), 0o1777, Owner::Root),
+        mount("/dev/shm", share(config, 64, 16), 0o1777, Owner::Root),
+        mount(HOME_DIRECTORY, share(config, defaults.tmp_mb, 8), 0o700, Owner::Sandbox),
+        mount(WORKSPACE_DIRECTORY, share(config, defaults.workspace_mb, 2), 0o755, Owner::Sandbox),
+    ]
+}
+
+/// The shell's whole environment: ours, then the image's, the later winning.
+fn environment(image: &Image) -> Vec<String> {
+    let ours = [
+        ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+        ("HOME", HOME_DIRECTORY),
+        ("USER", "sandbox"),
+        ("LOGNAME", "sandbox"),
+        ("LANG", "C.UTF-8"),
+        ("TERM", "dumb"),
+        // Output goes to a pipe, where Python would hold it back until the end.
+        ("PYTHONUNBUFFERED", "1"),
+    ];
+    let mut environment: Vec<String> = ours.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    for variable in &image.config.env {
+        let Some((name, _)) = variable.split_once('=') else { continue };
+        environment.retain(|known| known.split_once('=').is_none_or(|(known, _)| known != name));
+        environment.push(variable.clone());
+    }
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MIB, limits, writable_mounts};
+    use crate::config::Config;
+
+    #[test]
+    fn the_writable_mounts_together_leave_room_in_memory() {
+        for mem_limit_mb in [16, 512, 65_536] {
+            let mut config = Config::default();
+            config.defaults.mem_limit_mb = mem_limit_mb;
+            config.defaults.workspace_mb = 1_000_000;
+            config.defaults.tmp_mb = 1_000_000;
+            let total: u64 = writable_mounts(&config).iter().map(|mount| mount.size_bytes).sum();
+            assert!(total < mem_limit_mb * MIB, "{total} of {mem_limit_mb} MiB");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_core_become_thousandths() {
+        let mut config = Config::default();
+        config.defaults.cpu_limit = 0.35;
+        assert_eq!(limits(&config).cpu_millis, 350);
+    }
+}

@@ -1,0 +1,108 @@
+//! Why a session could not be made, found or used.
+
+use sandkasten_api::id::SessionId;
+use sandkasten_api::session::SessionStatus;
+use sandkasten_isolation::host::cgroup::{CgroupError, GroupError};
+use sandkasten_isolation::host::{FileError, LaunchError, LeaseError, PathError, ProcessError};
+
+use super::link::LinkError;
+use crate::store::StoreError;
+
+/// The failures of the session service. Those in the upper half are the client's to mend.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    /// No session has this id.
+    #[error("no session {id}")]
+    NotFound {
+        /// Which id.
+        id: SessionId,
+    },
+    /// The session's time to live ran out.
+    #[error("session {id} has expired; create a new one")]
+    Expired {
+        /// Which session.
+        id: SessionId,
+    },
+    /// The session has ended.
+    #[error("session {id} is {}; create a new one", .status.as_str())]
+    NotRunning {
+        /// Which session.
+        id: SessionId,
+        /// How it ended.
+        status: SessionStatus,
+    },
+    /// The image cannot be used.
+    #[error("{reason}")]
+    Image {
+        /// Why, with the name and what to do.
+        reason: String,
+    },
+    /// There are as many sessions as the configuration allows.
+    #[error("{most} sessions are live, which is max_sessions; destroy one, or raise the limit")]
+    TooMany {
+        /// The limit.
+        most: u32,
+    },
+    /// A file operation was refused.
+    #[error(transparent)]
+    File(#[from] FileError),
+
+    /// The session's uid range could not be leased.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
+    /// The session's cgroup could not be made.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// The sandbox could not be started.
+    #[error("failed to start the sandbox")]
+    Launch(#[from] LaunchError),
+    /// The socket of the runner could not be made.
+    #[error("failed to bind the runner's socket")]
+    Bind {
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+    /// A random id could not be drawn.
+    #[error("failed to draw a session id")]
+    Random {
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
+    /// A process of the sandbox could not be handled.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A file of the host could not be used.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The processes of a command could not be handled.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    /// The runner could not be talked to.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The image could not be read, for a reason that is not the request's.
+    #[error("failed to read the image {name}")]
+    ReadImage {
+        /// Which image.
+        name: String,
+        /// The image crate's reason.
+        source: sandkasten_image::ResolveImageError,
+    },
+    /// A task of the daemon ended early.
+    #[error("a task of the daemon ended early")]
+    Task {
+        /// Why.
+        source: tokio::task::JoinError,
+    },
+    /// A failed step could not be undone either.
+    #[error("{error}; cleaning up failed too: {undo}")]
+    Undo {
+        /// The first failure.
+        error: Box<SessionError>,
+        /// The failure of the clean-up.
+        undo: Box<SessionError>,
+    },
+}

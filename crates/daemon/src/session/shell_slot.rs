@@ -1,0 +1,127 @@
+//! The daemon's view of a session's shell: which process it is, and which group the next command's processes are in.
+
+use sandkasten_isolation::host::cgroup::{ProcessGroup, SessionCgroup};
+use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
+
+use super::link::Description;
+use super::session_error::SessionError;
+
+/// The shell of a session. Held by whoever runs a command.
+#[derive(Debug)]
+pub(crate) struct ShellSlot {
+    process: SandboxProcess,
+    generation: u64,
+    /// The number of the group that the shell is in.
+    group: Option<u64>,
+    /// Groups of earlier commands that left something in the background.
+    left: Vec<u64>,
+    next_group: u64,
+}
+
+/// Whether the shell could be put into a group.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Prepared {
+    /// The next command's processes will be in this group.
+    Ready,
+    /// The shell has ended; ask the runner for the new one.
+    ShellEnded,
+}
+
+impl ShellSlot {
+    /// Takes over the shell of a sandbox that has just been started.
+    ///
+    /// # Errors
+    /// [`ProcessError`] where the shell has ended already.
+    pub(crate) fn first(shell: std::os::fd::OwnedFd) -> Result<Self, ProcessError> {
+        Ok(Self {
+            process: SandboxProcess::from_descriptor(shell)?,
+            generation: 1,
+            group: None,
+            left: Vec::new(),
+            next_group: 1,
+        })
+    }
+
+    /// Takes over the shell of a sandbox that an earlier daemon started. Blocking.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the shell has ended or its cgroup cannot be read.
+    pub(crate) fn adopted(description: Description, cgroup: &SessionCgroup) -> Result<Self, SessionError> {
+        let process = SandboxProcess::from_descriptor(description.shell)?;
+        let left = cgroup.process_group_numbers()?;
+        let next_group = left.iter().max().map_or(1, |highest| highest + 1);
+        Ok(Self { process, generation: description.generation, group: None, left, next_group })
+    }
+
+    /// Replaces the shell by the one the runner describes. Blocking.
+    ///
+    /// # Errors
+    /// [`ProcessError`] where that one has ended, too.
+    pub(super) fn replace(&mut self, description: Description) -> Result<(), ProcessError> {
+        self.process = SandboxProcess::from_descriptor(description.shell)?;
+        self.generation = description.generation;
+        self.left.extend(self.group.take());
+        Ok(())
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The shell's process id on the host.
+    pub(crate) fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// Makes sure that the shell is alone in a group, so that what the next command starts can be told from what
+    /// earlier ones left. A few small writes at most.
+    ///
+    /// # Errors
+    /// The cgroup's.
+    pub(super) fn prepare(&mut self, cgroup: &SessionCgroup) -> Result<Prepared, PathError> {
+        if !self.process.is_alive() {
+            return Ok(Prepared::ShellEnded);
+        }
+        if let Some(number) = self.group {
+            let members = cgroup.process_group(number).members()?;
+            if members.iter().all(|pid| *pid == self.pid()) {
+                return Ok(Prepared::Ready);
+            }
+            self.left.push(number);
+        }
+        let number = self.next_group;
+        self.next_group += 1;
+        let group = cgroup.process_group(number);
+        group.create()?;
+        self.group = Some(number);
+        match group.add(self.pid()) {
+            Ok(()) => {}
+            Err(error) if error.source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+                return Ok(Prepared::ShellEnded);
+            }
+            Err(error) => return Err(error),
+        }
+        // Those that still hold something stay, and are tried again with the next.
+        self.left.retain(|number| cgroup.process_group(*number).remove().is_err());
+        Ok(Prepared::Ready)
+    }
+
+    /// Finds the group that the shell is in, of a session that was taken over. Blocking.
+    ///
+    /// # Errors
+    /// The cgroup's.
+    pub(crate) fn current_group(&self, cgroup: &SessionCgroup) -> Result<ProcessGroup, PathError> {
+        for number in &self.left {
+            let group = cgroup.process_group(*number);
+            if group.members()?.contains(&self.pid()) {
+                return Ok(group);
+            }
+        }
+        Ok(cgroup.base_group())
+    }
+
+    /// The group that the current command's processes are in.
+    pub(super) fn group(&self, cgroup: &SessionCgroup) -> ProcessGroup {
+        self.group.map_or_else(|| cgroup.base_group(), |number| cgroup.process_group(number))
+    }
+}

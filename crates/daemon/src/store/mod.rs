@@ -1,0 +1,199 @@
+//! What the daemon remembers of sessions: SQLite in WAL mode. The only place that knows SQL.
+//!
+//! The store is the truth about which sessions exist and how they ended; the kernel is the truth about what runs.
+
+mod row;
+
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sandkasten_api::id::SessionId;
+use sandkasten_api::session::SessionStatus;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+pub(crate) use row::SessionRow;
+
+/// The open database.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    pool: SqlitePool,
+}
+
+/// Why the store could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not be opened.
+    #[error("failed to open the database {path}")]
+    Open {
+        /// Which file.
+        path: String,
+        /// The library's reason.
+        source: sqlx::Error,
+    },
+    /// Its tables could not be brought up to date.
+    #[error("failed to bring the database {path} up to date; an older daemon cannot use a newer one's")]
+    Migrate {
+        /// Which file.
+        path: String,
+        /// The library's reason.
+        source: sqlx::migrate::MigrateError,
+    },
+    /// A statement failed.
+    #[error("failed to {action} in the database")]
+    Statement {
+        /// What was tried.
+        action: &'static str,
+        /// The library's reason.
+        source: sqlx::Error,
+    },
+    /// A row holds what no daemon writes.
+    #[error("the database holds {value:?} as the {field} of a session")]
+    Corrupt {
+        /// Which field.
+        field: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl Store {
+    /// Opens the database, making it where it is missing, and brings it up to date.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`] or [`StoreError::Migrate`].
+    pub(crate) async fn open(path: &Path, connections: u32) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged survives the daemon's death; a power cut ends the sandboxes as well.
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(Duration::from_secs(10));
+        let shown = || path.display().to_string();
+        let pool = SqlitePoolOptions::new()
+            .max_connections(connections)
+            .connect_with(options)
+            .await
+            .map_err(|source| StoreError::Open { path: shown(), source })?;
+        sqlx::migrate!().run(&pool).await.map_err(|source| StoreError::Migrate { path: shown(), source })?;
+        Ok(Self { pool })
+    }
+
+    /// Writes a new session down.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub(crate) async fn insert(&self, row: &SessionRow) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, \
+             uid_range, runner_pid, runner_started, landlock_abi) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(row.id.as_str())
+        .bind(&row.image)
+        .bind(row.status.as_str())
+        .bind(&row.cwd)
+        .bind(row.ttl_seconds.cast_signed())
+        .bind(row.created_at.as_millisecond())
+        .bind(row.last_activity.as_millisecond())
+        .bind(row.expires_at.as_millisecond())
+        .bind(row.uid_range)
+        .bind(row.runner_pid)
+        .bind(row.runner_started.cast_signed())
+        .bind(row.landlock_abi)
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(|source| StoreError::Statement { action: "write a session", source })
+    }
+
+    /// Notes that a session was used.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub(crate) async fn touch(
+        &self,
+        id: &SessionId,
+        cwd: &str,
+        used_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET cwd = ?, last_activity = ?, expires_at = ? WHERE id = ?")
+            .bind(cwd)
+            .bind(used_at.as_millisecond())
+            .bind(expires_at.as_millisecond())
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(|source| StoreError::Statement { action: "note the use of a session", source })
+    }
+
+    /// Notes how a session ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub(crate) async fn set_status(&self, id: &SessionId, status: SessionStatus) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET status = ?, last_activity = ? WHERE id = ?")
+            .bind(status.as_str())
+            .bind(Timestamp::now().as_millisecond())
+            .bind(id.as_str())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(|source| StoreError::Statement { action: "note the end of a session", source })
+    }
+
+    /// Finds a session, ended ones of the last day included.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`] or [`StoreError::Corrupt`].
+    pub(crate) async fn find(&self, id: &SessionId) -> Result<Option<SessionRow>, StoreError> {
+        sqlx::query("SELECT * FROM sessions WHERE id = ?")
+            .bind(id.as_str())
+            .fetch_optional(&self.pool)
+            .await
+            .map_err(|source| StoreError::Statement { action: "look for a session", source })?
+            .map(|row| SessionRow::read(&row))
+            .transpose()
+    }
+
+    /// Returns the sessions that were running when the daemon last looked.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`] or [`StoreError::Corrupt`].
+    pub(crate) async fn running(&self) -> Result<Vec<SessionRow>, StoreError> {
+        sqlx::query("SELECT * FROM sessions WHERE status = ? ORDER BY created_at")
+            .bind(SessionStatus::Running.as_str())
+            .fetch_all(&self.pool)
+            .await
+            .map_err(|source| StoreError::Statement { action: "list sessions", source })?
+            .iter()
+            .map(SessionRow::read)
+            .collect()
+    }
+
+    /// Forgets sessions that ended before `before`.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub(crate) async fn forget_ended(&self, before: Timestamp) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM sessions WHERE status <> ? AND last_activity < ?")
+            .bind(SessionStatus::Running.as_str())
+            .bind(before.as_millisecond())
+            .execute(&self.pool)
+            .await
+            .map(drop)
+            .map_err(|source| StoreError::Statement { action: "forget ended sessions", source })
+    }
+
+    /// Closes the database, with everything written.
+    pub(crate) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

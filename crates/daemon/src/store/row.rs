@@ -1,0 +1,67 @@
+//! One session as it is written down.
+
+use jiff::Timestamp;
+use sandkasten_api::id::SessionId;
+use sandkasten_api::session::SessionStatus;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::StoreError;
+
+/// A session, and what it takes to find its sandbox again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionRow {
+    pub(crate) id: SessionId,
+    pub(crate) image: String,
+    pub(crate) status: SessionStatus,
+    pub(crate) cwd: String,
+    pub(crate) ttl_seconds: u64,
+    pub(crate) created_at: Timestamp,
+    pub(crate) last_activity: Timestamp,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) uid_range: u32,
+    pub(crate) runner_pid: i32,
+    pub(crate) runner_started: u64,
+    pub(crate) landlock_abi: u32,
+}
+
+impl SessionRow {
+    pub(super) fn read(row: &SqliteRow) -> Result<Self, StoreError> {
+        let broken = |source| StoreError::Statement { action: "read a session", source };
+        let text = |field: &'static str| row.try_get::<String, _>(field).map_err(broken);
+        let number = |field: &'static str| row.try_get::<i64, _>(field).map_err(broken);
+        let time = |field: &'static str| {
+            let value = number(field)?;
+            Timestamp::from_millisecond(value)
+                .map_err(|_| StoreError::Corrupt { field, value: value.to_string() })
+        };
+        let unsigned = |field: &'static str| {
+            let value = number(field)?;
+            u64::try_from(value).map_err(|_| StoreError::Corrupt { field, value: value.to_string() })
+        };
+        let small = |field: &'static str| {
+            let value = unsigned(field)?;
+            u32::try_from(value).map_err(|_| StoreError::Corrupt { field, value: value.to_string() })
+        };
+        let (id, status) = (text("id")?, text("status")?);
+        Ok(Self {
+            id: id.parse().map_err(|_| StoreError::Corrupt { field: "id", value: id })?,
+            image: text("image")?,
+            status: parse_status(&status).ok_or(StoreError::Corrupt { field: "status", value: status })?,
+            cwd: text("cwd")?,
+            ttl_seconds: unsigned("ttl_seconds")?,
+            created_at: time("created_at")?,
+            last_activity: time("last_activity")?,
+            expires_at: time("expires_at")?,
+            uid_range: small("uid_range")?,
+            runner_pid: row.try_get("runner_pid").map_err(broken)?,
+            runner_started: unsigned("runner_started")?,
+            landlock_abi: small("landlock_abi")?,
+        })
+    }
+}
+
+fn parse_status(text: &str) -> Option<SessionStatus> {
+    use SessionStatus::{Crashed, Destroyed, Expired, Paused, Running};
+    [Running, Paused, Expired, Destroyed, Crashed].into_iter().find(|status| status.as_str() == text)
+}

@@ -1,0 +1,152 @@
+//! The command line as types. Each subcommand describes its own arguments in its own file.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::commands::{config, create, daemon, doctor, exec, image, ps, rm, run, stats, version};
+
+/// A self-hosted sandbox runtime for AI agents.
+///
+/// Exit status: 0; the command's own for `run` and `exec` (124 where it ran past its timeout); 2 wrong usage or
+/// configuration; 3 the daemon cannot be reached; 4 the daemon refused; 125 Sandkasten itself failed. `doctor` gives 1
+/// where something that is needed is missing.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sandkasten",
+    bin_name = "sandkasten",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+
+    /// What to do; `--config` without a command means `daemon`.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// Options that every subcommand takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GlobalArguments {
+    /// Configuration file [default: ./sandkasten.yaml, then /etc/sandkasten/sandkasten.yaml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The daemon to speak to: http://host:port or unix:/path [default: the configured one]
+    #[arg(long, global = true, env = "SANDKASTEN_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+
+    /// The key of that daemon; the environment variable keeps it out of process listings
+    #[arg(long, global = true, env = "SANDKASTEN_API_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) api_key: Option<String>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon in the foreground
+    Daemon(daemon::DaemonArguments),
+    /// Run one command in a fresh sandbox, with its exit status as ours
+    Run(run::RunArguments),
+    /// Create a session and print its id
+    Create(create::CreateArguments),
+    /// Run a command in a session's shell
+    Exec(exec::ExecArguments),
+    /// List sessions
+    #[command(visible_alias = "list")]
+    Ps(ps::PsArguments),
+    /// Destroy sessions
+    Rm(rm::RmArguments),
+    /// Show what sessions use
+    Stats(stats::StatsArguments),
+    /// Import, list, validate and remove images
+    #[command(subcommand)]
+    Image(image::ImageCommand),
+    /// Check what this host can do
+    Doctor(doctor::DoctorArguments),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Print the version
+    Version(version::VersionArguments),
+}
+
+/// How a listing is printed.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ListingArguments {
+    /// Print JSON
+    #[arg(long, conflicts_with = "quiet")]
+    pub(crate) json: bool,
+
+    /// Print names only
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Arguments, Command};
+
+    fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(std::iter::once(&"sandkasten").chain(words))
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn words_behind_the_dashes_are_never_options() {
+        let arguments = parse(&["run", "--image", "python", "--", "python3", "--version", "--image", "-c"]);
+        match arguments.expect("valid").command {
+            Some(Command::Run(run)) => {
+                assert_eq!(run.image.as_deref(), Some("python"));
+                assert_eq!(run.command, ["python3", "--version", "--image", "-c"]);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_bare_config_names_no_command() {
+        let arguments = parse(&["--config", "x.yaml"]).expect("valid");
+        assert!(arguments.command.is_none() && arguments.global.config.is_some());
+    }
+
+    #[test]
+    fn global_options_may_stand_behind_the_command() {
+        let arguments = parse(&["ps", "--url", "unix:/s", "--config", "c", "-q"]).expect("valid");
+        assert_eq!(arguments.global.url.as_deref(), Some("unix:/s"));
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for words in [
+            &["run"][..],
+            &["run", "--"],
+            &["exec", "0123abcd-ef01"],
+            &["exec", "no-id", "--", "true"],
+            &["run", "--timeout-ms", "0", "--", "true"],
+            &["run", "--timeout-ms", "600001", "--", "true"],
+            &["rm"],
+            &["ps", "--json", "-q"],
+            &["image", "import", "--name", "x"],
+            &["image", "import", "--name", "../x", "--tar", "-"],
+            &["create", "--ttl", "86401"],
+            &["frobnicate"],
+        ] {
+            assert!(parse(words).is_err_and(|error| error.use_stderr()), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn delete_is_another_word_for_removing_an_image() {
+        assert!(parse(&["image", "delete", "python"]).is_ok());
+    }
+}

@@ -1,0 +1,47 @@
+//! `exec`: a command in a session's shell, with its exit status as ours.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use sandkasten_api::exec::ExecRequest;
+use sandkasten_api::id::SessionId;
+use sandkasten_api::limits::MAX_TIMEOUT_MS;
+
+use crate::arguments::GlobalArguments;
+use crate::cli_error::CliError;
+use crate::interrupt::Interrupts;
+use crate::stream_command::stream_command;
+use crate::{connection, shell_quote};
+
+/// Arguments of `exec`.
+#[derive(Debug, Args)]
+pub(crate) struct ExecArguments {
+    /// The session
+    #[arg(value_name = "ID")]
+    id: SessionId,
+
+    /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
+    timeout_ms: Option<u64>,
+
+    /// Pass the output through untouched, escape sequences included
+    #[arg(long)]
+    raw: bool,
+
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) async fn run(global: &GlobalArguments, arguments: &ExecArguments) -> Result<ExitCode, CliError> {
+    let mut interrupts = Interrupts::listen()?;
+    let client = connection::connect(global)?;
+    let request = ExecRequest {
+        cmd: shell_quote::join(&arguments.command),
+        timeout_ms: arguments.timeout_ms,
+        raw_output: arguments.raw,
+    };
+    let ending = stream_command(&client, &arguments.id, &request, &mut interrupts).await?;
+    Ok(ExitCode::from(ending.exit_status()))
+}

@@ -1,0 +1,46 @@
+//! The subcommands, a file each.
+
+pub(crate) mod config;
+pub(crate) mod create;
+pub(crate) mod daemon;
+pub(crate) mod doctor;
+pub(crate) mod exec;
+pub(crate) mod image;
+pub(crate) mod ps;
+pub(crate) mod rm;
+pub(crate) mod run;
+pub(crate) mod stats;
+pub(crate) mod version;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+
+use crate::arguments::{Arguments, Command};
+use crate::cli_error::{CliError, Exit};
+use crate::output;
+
+/// Runs what the command line asks for.
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    let global = &arguments.global;
+    let Some(command) = arguments.command else {
+        if global.config.is_some() {
+            return daemon::run(global, &daemon::DaemonArguments::default()).await;
+        }
+        output::note(&Arguments::command().render_help().to_string());
+        return Ok(Exit::Usage.into());
+    };
+    match command {
+        Command::Daemon(arguments) => daemon::run(global, &arguments).await,
+        Command::Run(arguments) => run::run(global, &arguments).await,
+        Command::Create(arguments) => create::run(global, &arguments).await,
+        Command::Exec(arguments) => exec::run(global, &arguments).await,
+        Command::Ps(arguments) => ps::run(global, arguments).await,
+        Command::Rm(arguments) => rm::run(global, &arguments).await,
+        Command::Stats(arguments) => stats::run(global, &arguments).await,
+        Command::Image(command) => image::run(global, command).await,
+        Command::Doctor(arguments) => doctor::run(global, arguments),
+        Command::Config(command) => config::run(global, &command),
+        Command::Version(arguments) => version::run(arguments),
+    }
+}

@@ -1,0 +1,56 @@
+//! The one binary of Sandkasten: parses the command line, runs the subcommand, turns the outcome into an exit status.
+//!
+//! Owns what a user sees in a terminal. Must not know how sessions work: it speaks to a daemon through the API, be it
+//! one in this very process.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod commands;
+
+mod connection;
+mod private_daemon;
+mod stream_command;
+
+mod cli_error;
+mod human;
+mod interrupt;
+mod logging;
+mod output;
+mod shell_quote;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::arguments::Arguments;
+use crate::cli_error::{CliError, Exit};
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version count as errors here, but go to standard output and succeed.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+            return if error.print().is_ok() { exit.into() } else { Exit::Ours.into() };
+        }
+    };
+    match run(arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            output::report(&error);
+            error.exit.into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| CliError {
+            what: "cannot start".to_owned(),
+            why: format!("the async runtime does not come up: {error}"),
+            hint: "look at the limits of open files and threads (ulimit -a)".to_owned(),
+            exit: Exit::Ours,
+        })?;
+    runtime.block_on(commands::run(arguments))
+}
