@@ -1,0 +1,83 @@
+//! What a daemon could leave behind on the host, counted from outside.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Everything found that belongs to a daemon which should be gone.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Leaks {
+    /// Processes in one of its cgroups.
+    pub processes: Vec<i32>,
+    /// Its cgroup directories.
+    pub cgroups: Vec<PathBuf>,
+    /// Mounts of the host below its data directory.
+    pub mounts: Vec<String>,
+    /// Sockets of runners.
+    pub sockets: Vec<PathBuf>,
+}
+
+impl Leaks {
+    /// Looks for what belongs to the daemon of this data directory, or only to one of its sessions.
+    #[must_use]
+    pub fn find(data_dir: &Path, session: Option<&str>) -> Self {
+        let instance = instance_name(&data_dir.join("run"));
+        let mut leaks = Self::default();
+        for root in hierarchies() {
+            let ours = root.join(&instance);
+            let start = session.map_or_else(|| ours.clone(), |session| ours.join(session));
+            collect_cgroups(&start, &mut leaks);
+        }
+        let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let directory = data_dir.to_string_lossy();
+        leaks.mounts =
+            mountinfo.lines().filter(|line| line.contains(&*directory)).map(str::to_owned).collect();
+        for entry in fs::read_dir(data_dir.join("run/s")).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if session.is_none_or(|session| path.to_string_lossy().contains(session)) {
+                leaks.sockets.push(path);
+            }
+        }
+        leaks
+    }
+
+    /// Whether nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The name of a daemon's cgroups, from its run directory.
+#[must_use]
+pub fn instance_name(run: &Path) -> String {
+    let real = fs::canonicalize(run).unwrap_or_else(|_| run.to_owned());
+    let digest = Sha256::digest(real.as_os_str().as_encoded_bytes());
+    let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("sandkasten-{short}")
+}
+
+/// Where cgroup hierarchies are mounted.
+fn hierarchies() -> Vec<PathBuf> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    mountinfo
+        .lines()
+        .filter(|line| line.contains(" - cgroup"))
+        .filter_map(|line| line.split(' ').nth(4).map(PathBuf::from))
+        .collect()
+}
+
+fn collect_cgroups(directory: &Path, leaks: &mut Leaks) {
+    if !directory.is_dir() {
+        return;
+    }
+    leaks.cgroups.push(directory.to_owned());
+    let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
+    leaks.processes.extend(processes.lines().filter_map(|line| line.parse::<i32>().ok()));
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        if entry.path().is_dir() {
+            collect_cgroups(&entry.path(), leaks);
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The harness of the end-to-end tests: a daemon of the built binary for each test, and a check that nothing of it is
+//! left.
+//!
+//! Knows the product only from outside: its command line, its API and what the kernel shows.
+#![expect(clippy::print_stderr, reason = "a harness fails by panicking, and says what it skips")]
+
+mod leaks;
+mod session;
+mod test_daemon;
+
+pub use leaks::{Leaks, instance_name};
+pub use session::TestSession;
+pub use test_daemon::{API_KEY, TestDaemon, binary, with_config, with_daemon};
