@@ -23,7 +23,7 @@ pub const HOME_DIRECTORY: &str = "/home/sandbox";
 pub const WORKSPACE_DIRECTORY: &str = "/workspace";
 
 /// The 65,536 host ids that belong to one session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UidRange(u32);
 
@@ -109,8 +109,8 @@ pub enum ShellPreference {
 }
 
 /// Everything the runner needs to build the sandbox from inside. Mounts travel beside it as descriptors, in the
-/// order: device tree, layers (topmost first), binds, cgroup files to join, cgroup files of the runner, the lock on the uid
-/// range.
+/// order: device tree, layers (topmost first), binds, v1 `tasks` files of the session, v1 `tasks` files of the runner, the
+/// directory and the `cgroup.procs` file of the first v2 process group, the lock on the uid range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxPlan {
     /// The UTS name; must be a valid host name.
@@ -121,10 +121,12 @@ pub struct SandboxPlan {
     pub layers: usize,
     /// Where each read-only bind goes, absolute inside; one descriptor each.
     pub binds: Vec<String>,
-    /// How many `cgroup.procs` files of the session come as descriptors.
-    pub session_cgroups: usize,
-    /// How many `cgroup.procs` files the runner itself moves to come as descriptors.
-    pub runner_cgroups: usize,
+    /// How many v1 `tasks` files of the session come as descriptors.
+    pub session_tasks: usize,
+    /// How many v1 `tasks` files that the runner itself moves to come as descriptors.
+    pub runner_tasks: usize,
+    /// Whether a v2 process group comes as two descriptors.
+    pub has_process_group: bool,
     /// Whether the root filesystem can be written to.
     pub root: RootMode,
     /// The writable mounts.
@@ -244,8 +246,9 @@ mod tests {
             staging: "/staging".into(),
             layers: 1,
             binds: vec!["/usr".into()],
-            session_cgroups: 0,
-            runner_cgroups: 0,
+            session_tasks: 0,
+            runner_tasks: 0,
+            has_process_group: false,
             root: RootMode::ReadOnly,
             tmpfs: Vec::new(),
             files: Vec::new(),

@@ -27,8 +27,11 @@ fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
     let Handover { plan, files, setup, listener } = enter::receive()?;
     let built = enter::enter(&plan, files)
         .map_err(|error| SetupReply::Failed { reason: describe::chain(&error) })
-        .and_then(|entered| match shell::Shell::start(&plan, &entered) {
-            Ok(shell) => Ok((entered, shell)),
+        .and_then(|mut entered| match shell::Shell::start(&plan, &entered) {
+            Ok(shell) => match entered.seal() {
+                Ok(()) => Ok((entered, shell)),
+                Err(error) => Err(SetupReply::Failed { reason: describe::chain(&error) }),
+            },
             Err(error) => Err(SetupReply::UnusableImage { reason: describe::chain(&error) }),
         });
     let (entered, shell) = match built {

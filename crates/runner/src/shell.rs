@@ -136,7 +136,6 @@ impl Shell {
             program,
             arguments: &dialect.arguments(),
             environment: &plan.environment,
-            cgroups: &entered.session_cgroups,
             descriptors: &[
                 (their_input.as_fd(), 0),
                 (null.as_fd(), 1),
@@ -144,7 +143,7 @@ impl Shell {
                 (their_report.as_fd(), dialect.report_descriptor()),
             ],
         }
-        .spawn()?;
+        .spawn(entered)?;
         let shell =
             Self { dialect, pid: process.pid, descriptor: process.descriptor, input, report, consumption };
         drop((their_input, their_report));

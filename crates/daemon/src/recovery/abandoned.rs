@@ -4,10 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use sandkasten_isolation::host::PathError;
-use sandkasten_isolation::host::cgroup::SessionCgroup;
 
 use super::RecoveryError;
-use super::orphans::{end_members, kill};
+use super::orphans::{clear, kill};
 use crate::places::{instance_name, lock};
 use crate::session::Sessions;
 
@@ -46,9 +45,7 @@ fn clean_one(sessions: &Sessions, run: &Path) -> Result<(), RecoveryError> {
         kill(pid)?;
     }
     for name in layout.sessions(&instance)? {
-        let cgroup = SessionCgroup::new(layout, &instance, &name);
-        end_members(&cgroup)?;
-        cgroup.remove()?;
+        clear(layout, &instance, &name)?;
     }
     layout.release(&instance)?;
     fs::remove_dir_all(run).map_err(PathError::of("remove", run))?;

@@ -16,10 +16,10 @@ use crate::store::SessionRow;
 pub(super) fn adopt(sessions: &Sessions, row: SessionRow) -> Result<Arc<LiveSession>, SessionError> {
     let process = SandboxProcess::reopen(row.runner_pid, row.runner_started)?;
     let socket = sessions.places().socket(row.id.as_str());
-    let cgroup = SessionCgroup::new(sessions.layout(), &sessions.places().instance, row.id.as_str());
     let range = UidRange::from_index(row.uid_range).map_err(|_| crate::store::StoreError::Corrupt {
         field: "uid_range",
         value: row.uid_range.to_string(),
     })?;
+    let cgroup = SessionCgroup::new(sessions.layout(), &sessions.places().instance, row.id.as_str(), range);
     LiveSession::adopted(row, range, process, socket, cgroup).map(Arc::new)
 }

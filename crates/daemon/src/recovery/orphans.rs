@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use rustix::process::Pid;
-use sandkasten_isolation::host::cgroup::SessionCgroup;
+use sandkasten_isolation::host::cgroup::{Layout, SessionCgroup};
 use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
+use sandkasten_isolation::plan::UidRange;
 
 use super::RecoveryError;
 use crate::session::Sessions;
@@ -26,9 +27,7 @@ pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
     }
     for name in layout.sessions(instance)? {
         if !names.contains(name.as_str()) {
-            let cgroup = SessionCgroup::new(layout, instance, &name);
-            end_members(&cgroup)?;
-            cgroup.remove()?;
+            clear(layout, instance, &name)?;
             tracing::info!(session = %name, "cleared away what an earlier daemon left");
         }
     }
@@ -43,19 +42,13 @@ pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
     Ok(())
 }
 
-/// Ends what is in a session's cgroup, runner or not.
-pub(super) fn end_members(cgroup: &SessionCgroup) -> Result<(), RecoveryError> {
-    let groups = cgroup.process_group_numbers().unwrap_or_default();
-    for number in groups {
-        cgroup.process_group(number).kill_others(None)?;
-    }
-    match cgroup.base_group().kill_others(None) {
-        // The hierarchy that groups are in may lack the directory where a create was cut short.
-        Err(sandkasten_isolation::host::cgroup::GroupError::Path(error))
-            if error.source.kind() == std::io::ErrorKind::NotFound => {}
-        result => result?,
-    }
-    Ok(())
+/// Ends everything in a session's cgroup, the runner included, and removes it.
+pub(super) fn clear(layout: &Layout, instance: &str, session: &str) -> Result<(), RecoveryError> {
+    // Whose range it was does not matter any more.
+    let range = UidRange::default();
+    let cgroup = SessionCgroup::new(layout, instance, session, range);
+    cgroup.kill_all()?;
+    Ok(cgroup.remove()?)
 }
 
 /// Kills a runner, and with it its sandbox.

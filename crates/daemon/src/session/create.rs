@@ -115,7 +115,7 @@ impl Inner {
     fn build(&self, image: &Image, ttl_seconds: u64) -> Result<LiveSession, SessionError> {
         let id = draw_id()?;
         let lease = self.leases.take()?;
-        let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str());
+        let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
         cgroup.create(&plan::limits(&self.config))?;
         let socket = self.places.socket(id.as_str());
         let launched = UnixListener::bind(&socket)

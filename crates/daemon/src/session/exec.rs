@@ -196,7 +196,9 @@ impl Run<'_> {
                 Incoming::Reply(_) => return Err(SessionError::from(LinkError::Unexpected).into()),
             }
         };
-        let group = slot.group(&self.session.cgroup);
+        let Some(group) = slot.group(&self.session.cgroup) else {
+            return Err(ExecFailure::ShellKeepsEnding);
+        };
         let ended = end_command(&group, slot.pid(), link).await;
         if let Some(status) = self.session.end_status() {
             return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());

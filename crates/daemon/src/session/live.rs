@@ -67,8 +67,8 @@ impl LiveSession {
         let root = description.root.try_clone().map_err(|source| SessionError::Bind { source })?;
         let (busy, cwd) = (description.busy, description.cwd.clone());
         let shell = ShellSlot::adopted(description, &cgroup)?;
-        if busy {
-            end_orphaned_command(&shell.current_group(&cgroup)?, shell.pid())?;
+        if busy && let Some(group) = shell.group(&cgroup) {
+            end_orphaned_command(&group, shell.pid())?;
         }
         Ok(Self {
             id: row.id,

@@ -50,8 +50,9 @@ pub(super) fn plan(
         staging: staging.to_owned(),
         layers: image.layers.len(),
         binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
-        session_cgroups: 0,
-        runner_cgroups: 0,
+        session_tasks: 0,
+        runner_tasks: 0,
+        has_process_group: false,
         root: if defaults.readonly_rootfs {
             RootMode::ReadOnly
         } else {

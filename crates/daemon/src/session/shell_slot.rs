@@ -1,6 +1,6 @@
 //! The daemon's view of a session's shell: which process it is, and which group the next command's processes are in.
 
-use sandkasten_isolation::host::cgroup::{ProcessGroup, SessionCgroup};
+use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup, SessionCgroup};
 use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
 
 use super::link::Description;
@@ -36,9 +36,10 @@ impl ShellSlot {
         Ok(Self {
             process: SandboxProcess::from_descriptor(shell)?,
             generation: 1,
-            group: None,
+            // The runner starts the first shell in the first group.
+            group: Some(FIRST_PROCESS_GROUP),
             left: Vec::new(),
-            next_group: 1,
+            next_group: FIRST_PROCESS_GROUP + 1,
         })
     }
 
@@ -48,9 +49,16 @@ impl ShellSlot {
     /// [`SessionError`] where the shell has ended or its cgroup cannot be read.
     pub(crate) fn adopted(description: Description, cgroup: &SessionCgroup) -> Result<Self, SessionError> {
         let process = SandboxProcess::from_descriptor(description.shell)?;
-        let left = cgroup.process_group_numbers()?;
-        let next_group = left.iter().max().map_or(1, |highest| highest + 1);
-        Ok(Self { process, generation: description.generation, group: None, left, next_group })
+        let mut left = cgroup.process_group_numbers()?;
+        let next_group = left.iter().max().map_or(FIRST_PROCESS_GROUP, |highest| highest + 1);
+        let mut group = None;
+        for number in &left {
+            if cgroup.process_group(*number).members()?.contains(&process.pid()) {
+                group = Some(*number);
+            }
+        }
+        left.retain(|number| Some(*number) != group);
+        Ok(Self { process, generation: description.generation, group, left, next_group })
     }
 
     /// Replaces the shell by the one the runner describes. Blocking.
@@ -106,22 +114,8 @@ impl ShellSlot {
         Ok(Prepared::Ready)
     }
 
-    /// Finds the group that the shell is in, of a session that was taken over. Blocking.
-    ///
-    /// # Errors
-    /// The cgroup's.
-    pub(crate) fn current_group(&self, cgroup: &SessionCgroup) -> Result<ProcessGroup, PathError> {
-        for number in &self.left {
-            let group = cgroup.process_group(*number);
-            if group.members()?.contains(&self.pid()) {
-                return Ok(group);
-            }
-        }
-        Ok(cgroup.base_group())
-    }
-
-    /// The group that the current command's processes are in.
-    pub(super) fn group(&self, cgroup: &SessionCgroup) -> ProcessGroup {
-        self.group.map_or_else(|| cgroup.base_group(), |number| cgroup.process_group(number))
+    /// The group that the current command's processes are in, once the shell has one.
+    pub(crate) fn group(&self, cgroup: &SessionCgroup) -> Option<ProcessGroup> {
+        self.group.map(|number| cgroup.process_group(number))
     }
 }

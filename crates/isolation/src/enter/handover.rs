@@ -21,9 +21,19 @@ pub struct Files {
     pub(super) device_tree: OwnedFd,
     pub(super) layers: Vec<OwnedFd>,
     pub(super) binds: Vec<OwnedFd>,
-    pub(super) session_cgroups: Vec<OwnedFd>,
-    pub(super) runner_cgroups: Vec<OwnedFd>,
+    pub(super) session_tasks: Vec<OwnedFd>,
+    pub(super) runner_tasks: Vec<OwnedFd>,
+    pub(super) process_group: Option<ProcessGroupFiles>,
     pub(super) uid_lease: OwnedFd,
+}
+
+/// The v2 cgroup that the first shell is started in.
+#[derive(Debug)]
+pub(super) struct ProcessGroupFiles {
+    /// For `CLONE_INTO_CGROUP`.
+    pub(super) directory: OwnedFd,
+    /// Its `cgroup.procs`, for processes that were started without.
+    pub(super) procs: OwnedFd,
 }
 
 /// Everything the daemon hands to a runner.
@@ -83,7 +93,8 @@ pub fn receive() -> Result<Handover, HandoverError> {
         receive_message(setup.as_fd()).map_err(|source| HandoverError::Receive { source })?;
     let plan: SandboxPlan =
         postcard::from_bytes(&bytes).map_err(|source| HandoverError::Decode { source })?;
-    let expected = 2 + plan.layers + plan.binds.len() + plan.session_cgroups + plan.runner_cgroups;
+    let group = if plan.has_process_group { 2 } else { 0 };
+    let expected = 2 + plan.layers + plan.binds.len() + plan.session_tasks + plan.runner_tasks + group;
     if received.len() != expected {
         return Err(HandoverError::Count { expected, received: received.len() });
     }
@@ -95,8 +106,12 @@ pub fn receive() -> Result<Handover, HandoverError> {
     let files = Files {
         layers: take(plan.layers),
         binds: take(plan.binds.len()),
-        session_cgroups: take(plan.session_cgroups),
-        runner_cgroups: take(plan.runner_cgroups),
+        session_tasks: take(plan.session_tasks),
+        runner_tasks: take(plan.runner_tasks),
+        process_group: match <[OwnedFd; 2]>::try_from(take(group)) {
+            Ok([directory, procs]) => Some(ProcessGroupFiles { directory, procs }),
+            Err(_) => None,
+        },
         device_tree,
         uid_lease: take(1).pop().ok_or_else(missing)?,
     };

@@ -25,6 +25,7 @@ pub use root::RootError;
 use rustix::fs::{Mode, OFlags};
 
 use crate::plan::{CONTROL_DIRECTORY, SandboxPlan};
+use crate::seccomp::Instruction;
 use crate::sys;
 
 /// What the runner holds on to once the sandbox stands.
@@ -34,12 +35,31 @@ pub struct Entered {
     pub root: OwnedFd,
     /// The runner's own directory, [`CONTROL_DIRECTORY`].
     pub control: OwnedFd,
-    /// `cgroup.procs` files that a started process joins before its program runs.
-    pub session_cgroups: Vec<OwnedFd>,
-    /// The lock on the sandbox's uid range, held until the sandbox ends.
-    pub uid_lease: OwnedFd,
     /// The ABI of the landlock rules in force; 0 where the kernel has none.
     pub landlock_abi: u32,
+    /// v1 `tasks` files that a started process joins before its program runs.
+    session_tasks: Vec<OwnedFd>,
+    process_group: Option<handover::ProcessGroupFiles>,
+    filter: Option<Vec<Instruction>>,
+    sealed: bool,
+    /// The lock on the sandbox's uid range, held until the sandbox ends.
+    _uid_lease: OwnedFd,
+}
+
+impl Entered {
+    /// Puts the seccomp filter in force for the runner itself, and so for everything it starts from now on. The first
+    /// shell is started before, with the filter of its own, because the filter denies clone3(2), which alone can start a
+    /// process inside a v2 cgroup; moving one there later stops every fork of the host for milliseconds.
+    ///
+    /// # Errors
+    /// [`EnterError::Seccomp`]; the runner must then exit.
+    pub fn seal(&mut self) -> Result<(), EnterError> {
+        if let Some(filter) = &self.filter {
+            sys::seccomp_filter::install_filter(filter).map_err(|source| EnterError::Seccomp { source })?;
+        }
+        self.sealed = true;
+        Ok(())
+    }
 }
 
 /// Which step of entering the sandbox failed.
@@ -107,6 +127,14 @@ pub enum EnterError {
     /// A mount inside the root failed.
     #[error(transparent)]
     Mounts(#[from] MountsError),
+    /// The directory that the shell starts in could not be entered.
+    #[error("failed to enter {path:?} in the new root")]
+    WorkingDirectory {
+        /// Which directory.
+        path: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// A directory of the new root could not be opened.
     #[error("failed to open {path} in the new root")]
     Open {
@@ -130,7 +158,8 @@ pub enum EnterError {
 }
 
 /// Builds the sandbox around the calling process, which must be a single-threaded PID 1 that the daemon has just
-/// launched. After success the process has no capability left; after an error it is useless and must exit.
+/// launched. After success the process has no capability left, and only the filter is missing: see [`Entered::seal`].
+/// After an error it is useless and must exit.
 ///
 /// # Errors
 /// The first step that fails; nothing is skipped.
@@ -141,9 +170,9 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
         .map_err(|source| EnterError::Staging { path: plan.staging.clone(), source: source.into() })?;
     privileges::become_namespace_root().map_err(|source| EnterError::NamespaceRoot { source })?;
     // The cgroup namespace takes the cgroup that its maker is in as its root: the session's own.
-    join(&files.session_cgroups)?;
+    join(&files.session_tasks)?;
     sys::late_namespaces::unshare_cgroup_and_time().map_err(|source| EnterError::Unshare { source })?;
-    join(&files.runner_cgroups)?;
+    join(&files.runner_tasks)?;
     set_clocks().map_err(|source| EnterError::Clocks { source })?;
     rustix::system::sethostname(plan.hostname.as_bytes())
         .map_err(|source| EnterError::Hostname { source: source.into() })?;
@@ -154,6 +183,10 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     root::pivot(&assembly)?;
     drop((assembly, staging));
 
+    // The shell shares the runner's working directory, from its start on.
+    rustix::process::chdir(plan.working_directory.as_str()).map_err(|source| {
+        EnterError::WorkingDirectory { path: plan.working_directory.clone(), source: source.into() }
+    })?;
     let root = open_directory("/")?;
     let control = open_directory(CONTROL_DIRECTORY)?;
     // Inherited by everything that is started; the filter below denies the call.
@@ -161,21 +194,21 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     privileges::limit_resources(plan)?;
     privileges::drop_all()?;
     let landlock_abi = landlock::restrict(plan)?;
-    if let Some(filter) = &plan.seccomp {
-        sys::seccomp_filter::install_filter(filter).map_err(|source| EnterError::Seccomp { source })?;
-    }
     Ok(Entered {
         root,
         control,
-        session_cgroups: files.session_cgroups,
-        uid_lease: files.uid_lease,
         landlock_abi,
+        session_tasks: files.session_tasks,
+        process_group: files.process_group,
+        filter: plan.seccomp.clone(),
+        sealed: false,
+        _uid_lease: files.uid_lease,
     })
 }
 
-fn join(cgroups: &[OwnedFd]) -> Result<(), EnterError> {
-    for procs in cgroups {
-        rustix::io::write(procs, b"0").map_err(|source| EnterError::Cgroup { source: source.into() })?;
+fn join(tasks: &[OwnedFd]) -> Result<(), EnterError> {
+    for tasks in tasks {
+        rustix::io::write(tasks, b"0").map_err(|source| EnterError::Cgroup { source: source.into() })?;
     }
     Ok(())
 }

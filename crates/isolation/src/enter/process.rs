@@ -2,8 +2,9 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
+use super::Entered;
 use crate::plan::SANDBOX_ID;
 use crate::sys;
 
@@ -17,8 +18,6 @@ pub struct StartProcess<'a> {
     pub arguments: &'a [String],
     /// `NAME=value` each.
     pub environment: &'a [String],
-    /// `cgroup.procs` files that the process joins before its program runs.
-    pub cgroups: &'a [OwnedFd],
     /// Which descriptor becomes which number.
     pub descriptors: &'a [(BorrowedFd<'a>, RawFd)],
 }
@@ -58,7 +57,7 @@ impl StartProcess<'_> {
     ///
     /// # Errors
     /// [`SpawnError`], also for what fails in the child before its exec.
-    pub fn spawn(&self) -> Result<Process, SpawnError> {
+    pub fn spawn(&self, entered: &Entered) -> Result<Process, SpawnError> {
         let text =
             |text: &str| CString::new(text).map_err(|_| SpawnError::Nul { program: self.program.to_owned() });
         let texts = |list: &[String]| list.iter().map(|item| text(item)).collect::<Result<Vec<_>, _>>();
@@ -68,10 +67,16 @@ impl StartProcess<'_> {
             program: &program,
             arguments: &arguments,
             environment: &environment,
-            cgroups: self.cgroups,
+            tasks: &entered.session_tasks,
+            group: match &entered.process_group {
+                None => sys::spawn::Group::None,
+                Some(group) if entered.sealed => sys::spawn::Group::Join(group.procs.as_fd()),
+                Some(group) => sys::spawn::Group::Into(group.directory.as_fd()),
+            },
+            filter: if entered.sealed { None } else { entered.filter.as_deref() },
             descriptors: self.descriptors,
             user: SANDBOX_ID,
-            group: SANDBOX_ID,
+            sandbox_group: SANDBOX_ID,
         })
         .map_err(|(step, source)| SpawnError::Step {
             step,
@@ -109,7 +114,7 @@ impl ChildSignals {
     }
 }
 
-impl std::os::fd::AsFd for ChildSignals {
+impl AsFd for ChildSignals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }

@@ -165,7 +165,9 @@ fn start(request: &LaunchRequest<'_>, setup: &OwnedFd) -> Result<SandboxProcess,
         .map_err(|source| LaunchError::Descriptor { what: "open /dev/null", source: source.into() })?;
     let (executable, setup) = (raise(request.runner.as_fd())?, raise(setup.as_fd())?);
     let (listener, null) = (raise(request.listener)?, raise(null.as_fd())?);
+    let cgroup = request.cgroup.open_runner_directory()?;
     let (pid, descriptor) = clone::launch(&clone::Launch {
+        cgroup: cgroup.as_ref().map(AsFd::as_fd),
         executable: executable.as_fd(),
         setup: setup.as_fd(),
         listener: listener.as_fd(),
@@ -195,10 +197,14 @@ fn hand_over(
         descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, mapping.as_fd())?);
     }
     let mut plan = request.plan.clone();
-    let joins = request.cgroup.open_joins()?;
-    let runner_joins = request.cgroup.open_runner_joins()?;
-    (plan.session_cgroups, plan.runner_cgroups) = (joins.len(), runner_joins.len());
-    descriptors.extend(joins.into_iter().chain(runner_joins));
+    let session_tasks = request.cgroup.open_session_tasks()?;
+    let runner_tasks = request.cgroup.open_runner_tasks()?;
+    let process_group = request.cgroup.open_first_process_group()?;
+    plan.session_tasks = session_tasks.len();
+    plan.runner_tasks = runner_tasks.len();
+    plan.has_process_group = process_group.is_some();
+    descriptors
+        .extend(session_tasks.into_iter().chain(runner_tasks).chain(process_group.into_iter().flatten()));
     let lease = request.lease.as_fd().try_clone_to_owned();
     descriptors
         .push(lease.map_err(|source| LaunchError::Descriptor { what: "duplicate the uid lease", source })?);

@@ -1,4 +1,4 @@
-//! Starting the runner in new namespaces: clone(2) with `CLONE_VM | CLONE_VFORK`, then execveat(2).
+//! Starting the runner in new namespaces: clone3(2) with `CLONE_VM | CLONE_VFORK`, then execveat(2).
 //!
 //! Sharing memory until the exec makes the cost independent of the daemon's size, and no page of the daemon is ever
 //! copied into the sandbox. The child runs a handful of raw calls on a stack of its own, with all signals blocked.
@@ -14,6 +14,9 @@ pub(crate) const SETUP_DESCRIPTOR: RawFd = 3;
 /// The number under which the runner finds its listening socket.
 pub(crate) const LISTENER_DESCRIPTOR: RawFd = 4;
 
+/// clone3(2), since Linux 5.7; wider than the type that libc gives it.
+pub(super) const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 const STACK_BYTES: usize = 64 * 1024;
 
 /// What the child needs; every descriptor is above the agreed numbers and close-on-exec.
@@ -26,6 +29,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) listener: BorrowedFd<'a>,
     /// Becomes standard input, output and error.
     pub(crate) null: BorrowedFd<'a>,
+    /// The v2 cgroup that the runner is started in, where there is that hierarchy.
+    pub(crate) cgroup: Option<BorrowedFd<'a>>,
 }
 
 /// The step at which the child failed before it became the runner.
@@ -62,16 +67,6 @@ struct CapabilityWords {
 /// Starts the runner as PID 1 of new user, mount, pid, network, ipc and uts namespaces and returns its process id and
 /// descriptor once it has been executed. Blocks the calling thread until then.
 pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep, io::Error)> {
-    let flags = libc::CLONE_VM
-        | libc::CLONE_VFORK
-        | libc::CLONE_PIDFD
-        | libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS
-        | libc::SIGCHLD;
     let mut shared = Shared {
         executable: launch.executable.as_raw_fd(),
         setup: launch.setup.as_raw_fd(),
@@ -82,18 +77,16 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep,
     let mut stack = vec![0_u8; STACK_BYTES];
     let mask = signals::block_all().map_err(|error| (LaunchStep::Clone, error))?;
     let mut pidfd: RawFd = -1;
+    let mut arguments = clone_arguments(&mut stack, &mut pidfd, launch.cgroup);
     // SAFETY: the stack is live until the child has executed or exited, because CLONE_VFORK suspends this thread until
-    // then; it is aligned down to 16 bytes as the ABI asks; `shared` is only touched by the child meanwhile.
-    let pid = unsafe {
-        let top = stack.as_mut_ptr().add(STACK_BYTES);
-        let top = top.sub(top.addr() % 16);
-        libc::clone(become_runner, top.cast(), flags, (&raw mut shared).cast(), &raw mut pidfd)
-    };
-    let clone_error = io::Error::last_os_error();
+    // then; `shared` is only touched by the child meanwhile.
+    let pid = unsafe { clone3(&mut arguments, (&raw mut shared).cast()) };
     let restored = signals::restore(&mask);
-    if pid < 0 {
-        return Err((LaunchStep::Clone, clone_error));
-    }
+    let pid = match i32::try_from(pid) {
+        Ok(pid) if pid > 0 => pid,
+        Ok(error) => return Err((LaunchStep::Clone, io::Error::from_raw_os_error(-error))),
+        Err(_) => return Err((LaunchStep::Clone, io::Error::from_raw_os_error(libc::ERANGE))),
+    };
     // SAFETY: the kernel has just made this descriptor for this process (CLONE_PIDFD, since Linux 5.2).
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     if let Some((step, error)) = shared.failure {
@@ -104,6 +97,72 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep,
     restored.map_err(|error| (LaunchStep::Clone, error))?;
     Ok((pid, pidfd))
 }
+
+fn clone_arguments(stack: &mut [u8], pidfd: &mut RawFd, cgroup: Option<BorrowedFd<'_>>) -> libc::clone_args {
+    let namespaces = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNET
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | namespaces;
+    // SAFETY: all-zero is a valid value of that plain struct of numbers.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = u64::from(flags.cast_unsigned());
+    arguments.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    arguments.pidfd = std::ptr::from_mut(pidfd).addr() as u64;
+    // The ABI wants the stack aligned to 16 bytes; the kernel starts at its upper end.
+    let bottom = stack.as_mut_ptr().addr().next_multiple_of(16);
+    let end = stack.as_mut_ptr().addr() + stack.len();
+    arguments.stack = bottom as u64;
+    arguments.stack_size = ((end - bottom) & !15) as u64;
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    }
+    arguments
+}
+
+/// Calls clone3(2) with a stack for the child, on which [`become_runner`] then runs; libc has no wrapper for it. Returns
+/// the process id, or a negative error number.
+///
+/// # Safety
+/// The stack in `arguments` and `shared` must stay live until the child has executed or exited.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone3(arguments: &mut libc::clone_args, shared: *mut c_void) -> i64 {
+    let result: i64;
+    // SAFETY: the parent falls through to the label with every register but the named ones as before. The child runs on
+    // its own stack, calls a C function with its argument, and never comes back here.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r12",
+            "call r13",
+            "mov edi, eax",
+            "mov eax, {exit}",
+            "syscall",
+            "ud2",
+            "2:",
+            exit = const libc::SYS_exit_group,
+            inlateout("rax") libc::SYS_clone3 => result,
+            in("rdi") std::ptr::from_mut(arguments),
+            in("rsi") size_of::<libc::clone_args>(),
+            in("r12") shared,
+            in("r13") become_runner as extern "C" fn(*mut c_void) -> i32,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    result
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+compile_error!(
+    "only x86_64 is supported so far: starting the runner takes a few instructions for each architecture"
+);
 
 /// Runs in the child, in the daemon's memory: no allocation, no lock, no unwinding.
 extern "C" fn become_runner(argument: *mut c_void) -> i32 {

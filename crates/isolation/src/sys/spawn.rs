@@ -2,9 +2,11 @@
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{process_exit, signals};
+use super::clone::CLONE_INTO_CGROUP;
+use super::{process_exit, seccomp_filter, signals};
+use crate::seccomp::Instruction;
 
 /// A program to start, with everything the child does before the exec.
 pub(crate) struct Spawn<'a> {
@@ -12,22 +14,39 @@ pub(crate) struct Spawn<'a> {
     pub(crate) program: &'a CString,
     pub(crate) arguments: &'a [CString],
     pub(crate) environment: &'a [CString],
-    /// `cgroup.procs` files, opened by the daemon, that the child writes itself into.
-    pub(crate) cgroups: &'a [OwnedFd],
+    /// v1 `tasks` files, opened by the daemon, that the child writes itself into. A thread that moves itself, and only
+    /// itself, takes no lock that stops the host's forks; single-threaded as it is, it moves the whole process.
+    pub(crate) tasks: &'a [OwnedFd],
+    /// The v2 process group.
+    pub(crate) group: Group<'a>,
+    /// The seccomp filter, where the caller has none yet that would be inherited.
+    pub(crate) filter: Option<&'a [Instruction]>,
     /// Which descriptor becomes which number; all others close.
     pub(crate) descriptors: &'a [(BorrowedFd<'a>, RawFd)],
     /// The user and group that the child becomes; both are the runner's saved ids.
     pub(crate) user: u32,
-    pub(crate) group: u32,
+    pub(crate) sandbox_group: u32,
+}
+
+/// How the child gets into its v2 cgroup.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Group<'a> {
+    /// There is none.
+    None,
+    /// Started in it: clone3(2) `CLONE_INTO_CGROUP`, since Linux 5.7, by the cgroup's directory.
+    Into(BorrowedFd<'a>),
+    /// Moved to it, by its `cgroup.procs`.
+    Join(BorrowedFd<'a>),
 }
 
 /// What the child failed at before it became the program, as the byte it reports.
-pub(crate) const STEPS: [&str; 6] = [
+pub(crate) const STEPS: [&str; 7] = [
     "join the session's cgroup",
     "start a new session",
     "become the sandbox user",
     "arrange descriptors",
     "reset signals",
+    "install the seccomp filter",
     "execute the program",
 ];
 
@@ -44,19 +63,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
         .map_err(|error| ("make a pipe", error.into()))?;
     drop(low_writer);
     let mut pidfd: RawFd = -1;
-    let flags = libc::CLONE_FS | libc::CLONE_PIDFD | libc::SIGCHLD;
-    // SAFETY: without CLONE_VM and with a null stack this is fork(2) of a process that the runner keeps
-    // single-threaded, so the child may run ordinary code; the kernel writes the descriptor to `pidfd`.
-    let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone,
-            flags,
-            std::ptr::null::<u8>(),
-            &raw mut pidfd,
-            std::ptr::null::<u8>(),
-            0,
-        )
-    };
+    let pid = fork(spawn.group, &mut pidfd);
     if pid < 0 {
         return Err(("fork", io::Error::last_os_error()));
     }
@@ -81,6 +88,35 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
     }
 }
 
+/// Forks: without CLONE_VM and without a stack of its own, the child is a copy of the calling process.
+fn fork(group: Group<'_>, pidfd: &mut RawFd) -> libc::c_long {
+    let flags = libc::CLONE_FS | libc::CLONE_PIDFD;
+    if let Group::Into(directory) = group {
+        // SAFETY: all-zero is a valid value of that plain struct of numbers.
+        let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+        arguments.flags = u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP;
+        arguments.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+        arguments.pidfd = std::ptr::from_mut(pidfd).addr() as u64;
+        arguments.cgroup = u64::from(directory.as_raw_fd().cast_unsigned());
+        // SAFETY: the arguments are live and their size is given; the runner is single-threaded, so the child may run
+        // ordinary code; the kernel writes the descriptor to `pidfd`.
+        return unsafe {
+            libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<libc::clone_args>())
+        };
+    }
+    // SAFETY: as above, by the older call, which the seccomp filter lets through.
+    unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            flags | libc::SIGCHLD,
+            std::ptr::null::<u8>(),
+            std::ptr::from_mut(pidfd),
+            std::ptr::null::<u8>(),
+            0,
+        )
+    }
+}
+
 fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
     texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
 }
@@ -92,7 +128,11 @@ fn become_program(
     environment: &[*const libc::c_char],
 ) -> (u8, i32) {
     let number = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    for cgroup in spawn.cgroups {
+    let procs = match spawn.group {
+        Group::Join(procs) => Some(procs),
+        Group::None | Group::Into(_) => None,
+    };
+    for cgroup in spawn.tasks.iter().map(AsFd::as_fd).chain(procs) {
         if let Err(error) = rustix::io::write(cgroup, b"0") {
             return (0, error.raw_os_error());
         }
@@ -100,16 +140,21 @@ fn become_program(
     if let Err(error) = rustix::process::setsid() {
         return (1, error.raw_os_error());
     }
-    if let Err(error) = become_user(spawn.user, spawn.group) {
+    if let Err(error) = become_user(spawn.user, spawn.sandbox_group) {
         return (2, number(error));
     }
     if let Err(error) = arrange_descriptors(spawn.descriptors) {
         return (3, number(error));
     }
     signals::reset_all();
+    if let Some(filter) = spawn.filter
+        && let Err(error) = seccomp_filter::install_filter(filter)
+    {
+        return (5, number(error));
+    }
     // SAFETY: the arrays are NULL-terminated and point into strings that the caller keeps alive.
     unsafe { libc::execve(spawn.program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    (5, number(io::Error::last_os_error()))
+    (6, number(io::Error::last_os_error()))
 }
 
 /// Changes all ids of the process; raw calls, because the runner has no other threads to keep in step.

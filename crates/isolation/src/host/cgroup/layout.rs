@@ -195,7 +195,6 @@ impl Layout {
                         .map_err(PathError::of("enable controllers in", &path))?;
                 }
             }
-            make_directory(&root.join(name).join(super::session::RUNNERS))?;
         }
         Ok(())
     }
@@ -205,9 +204,6 @@ impl Layout {
     /// # Errors
     /// The [`PathError`] of a directory that is not empty.
     pub fn release(&self, name: &str) -> Result<(), PathError> {
-        if let Some((root, _)) = &self.unified {
-            remove_directory(&root.join(name).join(super::session::RUNNERS))?;
-        }
         self.roots().into_iter().try_for_each(|root| remove_directory(&root.join(name)))
     }
 
@@ -227,7 +223,7 @@ impl Layout {
             for entry in entries {
                 let entry = entry.map_err(PathError::of("list", &directory))?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                if entry.path().is_dir() && name != super::session::RUNNERS {
+                if entry.path().is_dir() {
                     found.insert(name);
                 }
             }
@@ -235,16 +231,16 @@ impl Layout {
         Ok(found.into_iter().collect())
     }
 
-    /// Returns the processes in the runners' cgroup, in the host's numbering. Blocking.
+    /// Returns the runners that are in no session's cgroup, in the host's numbering: all of them on a host without the v2
+    /// hierarchy, else none. Blocking.
     ///
     /// # Errors
     /// The [`PathError`] of a file that cannot be read.
     pub fn runners(&self, name: &str) -> Result<Vec<i32>, PathError> {
-        let directory = match &self.unified {
-            Some((root, _)) => root.join(name).join(super::session::RUNNERS),
-            None => self.legacy.get(&Controller::Freezer).cloned().unwrap_or_default().join(name),
+        let Some(root) = self.legacy.get(&Controller::Freezer).filter(|_| self.unified.is_none()) else {
+            return Ok(Vec::new());
         };
-        let path = directory.join("cgroup.procs");
+        let path = root.join(name).join("cgroup.procs");
         match fs::read_to_string(&path) {
             Ok(text) => {
                 Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect())
@@ -256,7 +252,13 @@ impl Layout {
 
     /// Returns every hierarchy that sessions have a directory in, each once.
     pub(super) fn roots(&self) -> Vec<PathBuf> {
-        let mut roots: Vec<PathBuf> = self.unified.iter().map(|(root, _)| root.clone()).collect();
+        let unified = self.unified.iter().map(|(root, _)| root.clone());
+        unified.chain(self.legacy_roots()).collect()
+    }
+
+    /// Returns the v1 hierarchies among them.
+    pub(super) fn legacy_roots(&self) -> Vec<PathBuf> {
+        let mut roots: Vec<PathBuf> = Vec::new();
         let mut used = Controller::REQUIRED.to_vec();
         if self.unified.is_none() {
             used.extend([Controller::CpuAccounting, Controller::Freezer]);

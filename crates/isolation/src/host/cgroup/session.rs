@@ -2,16 +2,23 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use super::hierarchy::{read_keyed, read_number, write};
 use super::layout::{Controller, Layout, Version, make_directory, remove_directory};
-use super::process_group::ProcessGroup;
+use super::process_group::{GroupError, ProcessGroup};
 use crate::host::PathError;
+use crate::plan::UidRange;
 
-/// The directory, beside the sessions', that runners live in: outside every limit, so that a session at its limit can
-/// still be served, and a leaf, because v2 allows no processes in an inner cgroup with controllers.
-pub(super) const RUNNERS: &str = "runners";
+/// Where v2 controllers are used, the session's own cgroup holds no process but two inner ones: the runner's, outside of
+/// every limit, so that a session at its limit can still be served, and the limited one of everything else.
+const RUNNER: &str = "init";
+const LIMITED: &str = "work";
+/// The number of the process group that the first shell is started in.
+pub const FIRST_PROCESS_GROUP: u64 = 1;
 
 const CPU_PERIOD_USEC: u64 = 100_000;
 
@@ -47,6 +54,7 @@ pub struct SessionCgroup {
     layout: Layout,
     instance: String,
     session: String,
+    range: UidRange,
 }
 
 /// Why a session's cgroup could not be made as asked.
@@ -68,8 +76,8 @@ pub enum CgroupError {
 impl SessionCgroup {
     /// Names the cgroup of `session` below the daemon's directory `instance`. Touches nothing.
     #[must_use]
-    pub fn new(layout: &Layout, instance: &str, session: &str) -> Self {
-        Self { layout: layout.clone(), instance: instance.to_owned(), session: session.to_owned() }
+    pub fn new(layout: &Layout, instance: &str, session: &str, range: UidRange) -> Self {
+        Self { layout: layout.clone(), instance: instance.to_owned(), session: session.to_owned(), range }
     }
 
     /// Makes the cgroup and sets its limits. On failure nothing is left behind. Blocking.
@@ -87,6 +95,7 @@ impl SessionCgroup {
         for root in self.layout.roots() {
             make_directory(&self.directory_in(&root))?;
         }
+        self.make_unified()?;
         self.limit_memory(limits.memory_bytes)?;
         let (version, directory) = self.controller(Controller::Cpu);
         let quota = (limits.cpu_millis * CPU_PERIOD_USEC / 1_000).max(1_000);
@@ -99,6 +108,29 @@ impl SessionCgroup {
         }
         let (_, directory) = self.controller(Controller::Pids);
         write(&directory, "pids.max", &limits.pids.to_string())
+    }
+
+    /// Makes the inner cgroups of the v2 hierarchy, and lets the runner start processes in the first group: who starts a
+    /// process there must be able to write `cgroup.procs` of the group and of the nearest cgroup above both, cgroups(7).
+    fn make_unified(&self) -> Result<(), PathError> {
+        let Some((root, controllers)) = &self.layout.unified else {
+            return make_directory(&self.group_parent().join(group_name(FIRST_PROCESS_GROUP)));
+        };
+        let own = self.directory_in(root);
+        if !controllers.is_empty() {
+            let enabled: Vec<String> = controllers.iter().map(|c| format!("+{}", c.name())).collect();
+            write(&own, "cgroup.subtree_control", &enabled.join(" "))?;
+            make_directory(&own.join(RUNNER))?;
+            make_directory(&own.join(LIMITED))?;
+        }
+        let first = self.group_parent().join(group_name(FIRST_PROCESS_GROUP));
+        make_directory(&first)?;
+        for directory in [&own, &first] {
+            let path = directory.join("cgroup.procs");
+            chown(&path, Some(self.range.base()), None)
+                .map_err(PathError::of("change the owner of", &path))?;
+        }
+        Ok(())
     }
 
     fn limit_memory(&self, bytes: u64) -> Result<(), PathError> {
@@ -117,48 +149,81 @@ impl SessionCgroup {
         }
     }
 
-    /// Opens the files through which a process puts itself into the session's cgroup. Blocking.
+    /// Opens the v1 files through which a single-threaded process puts itself into the session's cgroup. Blocking.
     ///
     /// # Errors
     /// The [`PathError`] of a file that cannot be opened.
-    pub fn open_joins(&self) -> Result<Vec<OwnedFd>, PathError> {
-        self.layout.roots().iter().map(|root| open_procs(&self.directory_in(root))).collect()
+    pub fn open_session_tasks(&self) -> Result<Vec<OwnedFd>, PathError> {
+        let legacy = self.layout.legacy_roots();
+        let mut tasks = Vec::with_capacity(legacy.len());
+        for root in &legacy {
+            let directory = self.directory_in(root);
+            let group = directory.join(group_name(FIRST_PROCESS_GROUP));
+            tasks.push(open_for_writing(&if group.is_dir() { group } else { directory }.join("tasks"))?);
+        }
+        Ok(tasks)
     }
 
-    /// Opens the files through which the runner puts itself into the runners' cgroup. Blocking.
+    /// Opens the v1 files through which the runner leaves the session's cgroup again. Blocking.
     ///
     /// # Errors
     /// The [`PathError`] of a file that cannot be opened.
-    pub fn open_runner_joins(&self) -> Result<Vec<OwnedFd>, PathError> {
-        let unified = self.layout.unified.as_ref().map(|(root, _)| root);
-        let place = |root: &PathBuf| {
-            let ours = root.join(&self.instance);
-            if Some(root) == unified { ours.join(RUNNERS) } else { ours }
-        };
-        self.layout.roots().iter().map(|root| open_procs(&place(root))).collect()
+    pub fn open_runner_tasks(&self) -> Result<Vec<OwnedFd>, PathError> {
+        let place = |root: &PathBuf| open_for_writing(&root.join(&self.instance).join("tasks"));
+        self.layout.legacy_roots().iter().map(place).collect()
     }
 
-    /// Returns the group for the processes of exec number `number`.
+    /// Opens the v2 cgroup that the runner is started in, where there is that hierarchy. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of the directory.
+    pub fn open_runner_directory(&self) -> Result<Option<OwnedFd>, PathError> {
+        self.layout.unified.as_ref().map(|_| open_directory(&self.runner_directory())).transpose()
+    }
+
+    /// Opens the v2 process group that the first shell is started in, where there is that hierarchy: its directory and
+    /// its `cgroup.procs`. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of what cannot be opened.
+    pub fn open_first_process_group(&self) -> Result<Option<[OwnedFd; 2]>, PathError> {
+        if self.layout.unified.is_none() {
+            return Ok(None);
+        }
+        let first = self.group_parent().join(group_name(FIRST_PROCESS_GROUP));
+        Ok(Some([open_directory(&first)?, open_for_writing(&first.join("cgroup.procs"))?]))
+    }
+
+    /// Returns process group number `number`.
     #[must_use]
     pub fn process_group(&self, number: u64) -> ProcessGroup {
-        let (version, root) = self.group_root();
-        ProcessGroup::new(version, self.directory_in(&root).join(format!("x{number}")))
+        ProcessGroup::new(self.group_version(), self.group_parent().join(group_name(number)))
     }
 
-    /// Returns the group of everything in the session that is in no exec's group.
-    #[must_use]
-    pub fn base_group(&self) -> ProcessGroup {
-        let (version, root) = self.group_root();
-        ProcessGroup::new(version, self.directory_in(&root))
+    /// Kills every process of the session, in whichever of its cgroups, and waits for their ends. For what an earlier
+    /// daemon left; blocking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn kill_all(&self) -> Result<(), GroupError> {
+        let mut directories: Vec<PathBuf> =
+            self.layout.roots().iter().map(|root| self.directory_in(root)).collect();
+        while let Some(directory) = directories.pop() {
+            directories.extend(inner_directories(&directory));
+            match ProcessGroup::new(self.group_version(), directory).kill_others(None) {
+                Err(GroupError::Path(error)) if error.source.kind() == std::io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        Ok(())
     }
 
-    /// Returns the numbers of the execs that have a group. Blocking.
+    /// Returns the numbers of the process groups there are. Blocking.
     ///
     /// # Errors
     /// The [`PathError`] of a directory that cannot be listed.
     pub fn process_group_numbers(&self) -> Result<Vec<u64>, PathError> {
-        let (_, root) = self.group_root();
-        let directory = self.directory_in(&root);
+        let directory = self.group_parent();
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&directory).map_err(PathError::of("list", &directory))? {
             let name = entry.map_err(PathError::of("list", &directory))?.file_name();
@@ -229,14 +294,15 @@ impl SessionCgroup {
     pub fn remove(&self) -> Result<(), PathError> {
         let mut first = Ok(());
         for root in self.layout.roots() {
-            let directory = self.directory_in(&root);
-            let children = match fs::read_dir(&directory) {
-                Ok(entries) => {
-                    entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
-                }
-                Err(_) => Vec::new(),
-            };
-            for path in children.iter().chain([&directory]) {
+            let mut found = vec![self.directory_in(&root)];
+            let mut next = 0;
+            while let Some(directory) = found.get(next) {
+                let inner = inner_directories(directory);
+                found.extend(inner);
+                next += 1;
+            }
+            // Inner ones first.
+            for path in found.iter().rev() {
                 first = first.and(remove_directory(path));
             }
         }
@@ -247,10 +313,28 @@ impl SessionCgroup {
         root.join(&self.instance).join(&self.session)
     }
 
-    fn group_root(&self) -> (Version, PathBuf) {
+    fn group_version(&self) -> Version {
+        if self.layout.unified.is_some() { Version::V2 } else { Version::V1 }
+    }
+
+    /// The directory that process groups are made in.
+    fn group_parent(&self) -> PathBuf {
         match &self.layout.unified {
-            Some((root, _)) => (Version::V2, root.clone()),
-            None => (Version::V1, self.layout.legacy.get(&Controller::Freezer).cloned().unwrap_or_default()),
+            Some((root, controllers)) if controllers.is_empty() => self.directory_in(root),
+            Some((root, _)) => self.directory_in(root).join(LIMITED),
+            None => {
+                let freezer = self.layout.legacy.get(&Controller::Freezer);
+                self.directory_in(freezer.map_or(Path::new("/sys/fs/cgroup/freezer"), PathBuf::as_path))
+            }
+        }
+    }
+
+    /// The v2 cgroup that the runner lives in.
+    fn runner_directory(&self) -> PathBuf {
+        match &self.layout.unified {
+            Some((root, controllers)) if !controllers.is_empty() => self.directory_in(root).join(RUNNER),
+            Some((root, _)) => self.directory_in(root),
+            None => PathBuf::new(),
         }
     }
 
@@ -258,13 +342,27 @@ impl SessionCgroup {
         // `Layout::detect` lets no layout through that lacks one of these.
         let (version, root) =
             self.layout.locate(controller).unwrap_or((Version::V2, Path::new("/sys/fs/cgroup")));
-        (version, self.directory_in(root))
+        let own = self.directory_in(root);
+        (version, if version == Version::V2 { own.join(LIMITED) } else { own })
     }
 }
 
-fn open_procs(directory: &Path) -> Result<OwnedFd, PathError> {
-    let path = directory.join("cgroup.procs");
-    let file: File = OpenOptions::new().write(true).open(&path).map_err(PathError::of("open", &path))?;
+fn group_name(number: u64) -> String {
+    format!("x{number}")
+}
+
+fn inner_directories(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+fn open_directory(path: &Path) -> Result<OwnedFd, PathError> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty()).map_err(PathError::of("open", path))
+}
+
+fn open_for_writing(path: &Path) -> Result<OwnedFd, PathError> {
+    let file: File = OpenOptions::new().write(true).open(path).map_err(PathError::of("open", path))?;
     Ok(file.into())
 }
 
