@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use sandkasten_image::{ImageStore, OpenStoreError, RefreshHostError};
 use sandkasten_isolation::host::cgroup::DetectError;
-use sandkasten_isolation::host::{DeviceTreeError, LeaseError, PathError, RunnerImageError};
+use sandkasten_isolation::host::{LeaseError, PathError, RunnerImageError};
 
 use crate::config::{Config, ListenAddress};
 use crate::http::{Server, ServerError};
@@ -70,12 +70,6 @@ pub enum StartError {
     Runner {
         /// Why.
         source: RunnerImageError,
-    },
-    /// The devices could not be prepared.
-    #[error(transparent)]
-    Devices {
-        /// Why.
-        source: DeviceTreeError,
     },
     /// What an earlier daemon left could not be put in order.
     #[error("failed to recover the sessions of an earlier daemon")]

@@ -110,10 +110,10 @@ impl EventLoop {
 
     fn watched(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
         let mut watched = Vec::with_capacity(8);
-        if let Some(exec) = &self.exec {
-            if exec.wants_output() {
-                watched.push((Source::Output, exec.output_descriptor(), PollFlags::IN));
-            }
+        if let Some(exec) = &self.exec
+            && exec.wants_output()
+        {
+            watched.push((Source::Output, exec.output_descriptor(), PollFlags::IN));
         }
         if let Some(shell) = &self.shell {
             watched.push((Source::Report, shell.report_descriptor(), PollFlags::IN));
@@ -155,9 +155,15 @@ impl EventLoop {
         let Some(shell) = &self.shell else { return };
         while let Ok(Some(report)) = shell.receive_report() {
             if let Some(exec) = &mut self.exec
-                && exec.number == report.number
+                && exec.nonce == report.nonce
             {
-                exec.end(report.status);
+                if exec.was_read(&self.entered.control) {
+                    exec.end(report.status);
+                } else {
+                    // Something has taken or disabled the line that runs commands. The shell's end, which this brings
+                    // about, makes the daemon offer the command to the next one.
+                    shell.close_input().ok();
+                }
             }
         }
     }
@@ -174,7 +180,7 @@ impl EventLoop {
         if exec.is_ending() {
             return;
         }
-        let asked = if exec.asked_again { shell.close_input() } else { shell.ask_again(exec.number) };
+        let asked = if exec.asked_again { shell.close_input() } else { shell.ask_again(exec.nonce) };
         exec.asked_again = true;
         // A shell that takes no more input is about to end, which ends the command as well.
         asked.ok();
@@ -275,7 +281,7 @@ impl EventLoop {
         };
         // A shell that takes no input is about to end; its end will be the command's.
         if let Some(shell) = &self.shell {
-            shell.run(number).ok();
+            shell.run(number, exec.nonce).ok();
         }
         self.exec = Some(exec);
     }
@@ -284,7 +290,7 @@ impl EventLoop {
     fn conclude(&mut self) {
         let Some(status) = self.exec.as_ref().and_then(Exec::ended) else { return };
         let Some(exec) = self.exec.take() else { return };
-        let truncated = exec.truncated();
+        let (truncated, was_read) = (exec.truncated(), exec.was_read(&self.entered.control));
         let (connection, output) = exec.dismantle(&self.entered.control);
         self.background_outputs.extend(output);
         if self.background_outputs.len() > MAX_BACKGROUND_OUTPUTS {
@@ -292,8 +298,12 @@ impl EventLoop {
         }
         let cwd = self.working_directory();
         if let Some(connection) = connection {
-            let finished = Finished { status, cwd, truncated, generation: self.generation };
-            connection.finish(&Reply::Finished(finished), &[]);
+            let reply = if was_read {
+                Reply::Finished(Finished { status, cwd, truncated, generation: self.generation })
+            } else {
+                Reply::ShellChanged
+            };
+            connection.finish(&reply, &[]);
         }
     }
 

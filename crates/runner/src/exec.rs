@@ -3,10 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, mknodat, openat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, mknodat, openat, unlinkat};
 use sandkasten_protocol::encode_output;
 
 use crate::connection::Connection;
+
+/// The time of access of a command file that nothing has read.
+const NEVER_READ: i64 = 1;
 
 /// How a command ended, before its output has been read to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +23,8 @@ struct Ending {
 #[derive(Debug)]
 pub(crate) struct Exec {
     pub(crate) number: u64,
+    /// What the report about it will carry.
+    pub(crate) nonce: u64,
     /// None once the daemon has gone: the command goes on, its output is dropped.
     pub(crate) connection: Option<Connection>,
     /// Whether the report has been asked for again.
@@ -34,6 +39,12 @@ pub(crate) struct Exec {
 /// Which step of preparing a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
+    /// No random number could be drawn.
+    #[error("failed to draw a random number")]
+    Random {
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// The command file could not be written.
     #[error("failed to write the command file")]
     Command {
@@ -61,12 +72,15 @@ impl Exec {
         connection: Connection,
         control: &OwnedFd,
     ) -> Result<Self, (PrepareError, Connection)> {
-        let prepared = write_command(control, number, command)
-            .map_err(|source| PrepareError::Command { source })
-            .and_then(|()| make_fifo(control, number).map_err(|source| PrepareError::Fifo { source }));
+        let prepared = draw_nonce().map_err(|source| PrepareError::Random { source }).and_then(|nonce| {
+            write_command(control, number, command).map_err(|source| PrepareError::Command { source })?;
+            let output = make_fifo(control, number).map_err(|source| PrepareError::Fifo { source })?;
+            Ok((nonce, output))
+        });
         match prepared {
-            Ok(output) => Ok(Self {
+            Ok((nonce, output)) => Ok(Self {
                 number,
+                nonce,
                 connection: Some(connection),
                 asked_again: false,
                 output,
@@ -114,6 +128,12 @@ impl Exec {
     /// Whether the command has ended, with or without output left to read.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
+    }
+
+    /// Whether anything has read the command file: where nothing has, the command did not run, whatever was reported.
+    pub(crate) fn was_read(&self, control: &OwnedFd) -> bool {
+        let status = rustix::fs::statat(control, format!("c{}", self.number), AtFlags::SYMLINK_NOFOLLOW);
+        status.is_ok_and(|status| status.st_atime != NEVER_READ)
     }
 
     /// Reads once from the FIFO and passes it on as far as the limit allows.
@@ -167,6 +187,12 @@ impl Exec {
     }
 }
 
+fn draw_nonce() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
 fn write_command(control: &OwnedFd, number: u64, command: &str) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = openat(control, format!("c{number}"), flags, Mode::from_raw_mode(0o600))?;
@@ -176,6 +202,11 @@ fn write_command(control: &OwnedFd, number: u64, command: &str) -> io::Result<()
         rest = rest.get(written..).unwrap_or_default();
     }
     rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+    // Behind the time of modification, so that the first read moves it also where access times are relative: mount(8),
+    // `relatime`.
+    let never = Timespec { tv_sec: NEVER_READ, tv_nsec: 0 };
+    let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    rustix::fs::futimens(&file, &Timestamps { last_access: never, last_modification: now })?;
     Ok(())
 }
 

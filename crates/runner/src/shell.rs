@@ -24,9 +24,6 @@ use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference
 
 /// A bound on a shell that hangs before it reads its first line; a start takes a millisecond or two.
 const START_SECONDS: i64 = 15;
-/// Holds the status of the last command in the shell between two of our lines.
-const STATUS_VARIABLE: &str = "__sandkasten_status";
-
 /// Which kind of shell it is, and so what our lines look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
@@ -59,20 +56,32 @@ impl Dialect {
         }
     }
 
-    fn report_line(self, number: u64) -> String {
-        let printf = match self {
-            Self::Bash => "\\builtin printf",
-            Self::Posix => "\\command printf",
+    /// The start of the line that carries a command out. In a POSIX shell `.` cannot be defined over; in bash only
+    /// `builtin` is as good.
+    const fn source_word(self) -> &'static str {
+        match self {
+            Self::Bash => r"\builtin .",
+            Self::Posix => r"\.",
+        }
+    }
+
+    /// Reports the status that [`keep_status`] has kept, as text: one that is missing is no report.
+    fn report_line(self, nonce: u64) -> String {
+        let (printf, unset) = match self {
+            Self::Bash => (r"\builtin printf", r"\builtin unset -v"),
+            Self::Posix => (r"\command printf", r"\unset -v"),
         };
-        format!("{printf} %d:%d {number} \"${STATUS_VARIABLE}\" >&{}", self.report_descriptor())
+        let variable = status_variable(nonce);
+        format!("{printf} %s:%s {nonce} \"${variable}\" >&{}; {unset} {variable}", self.report_descriptor())
     }
 }
 
 /// What the shell said on the report socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// Which command it is about.
-    pub(crate) number: u64,
+    /// The number that the line which asked for the report carried. It is drawn at random, and that line stays in the
+    /// socket until the command has ended: what a command writes before is no report about it.
+    pub(crate) nonce: u64,
     /// Its exit status.
     pub(crate) status: i32,
 }
@@ -153,8 +162,7 @@ impl Shell {
 
     fn await_first_line(&self, program: &str) -> Result<(), ShellError> {
         let mute = |reason| ShellError::Mute { program: program.to_owned(), reason };
-        let lines =
-            [self.dialect.start_up().to_owned(), format!("{STATUS_VARIABLE}=0"), self.dialect.report_line(0)];
+        let lines = [self.dialect.start_up().to_owned(), keep_status(0), self.dialect.report_line(0)];
         self.send(&lines).map_err(|_| mute("it closed its input"))?;
         let timeout = Timespec { tv_sec: START_SECONDS, tv_nsec: 0 };
         let mut watched =
@@ -165,7 +173,7 @@ impl Shell {
             Err(_) => return Err(mute("it could not be waited for")),
         }
         match self.receive_report() {
-            Ok(Some(Report { number: 0, status: 0 })) => Ok(()),
+            Ok(Some(Report { nonce: 0, status: 0 })) => Ok(()),
             Ok(_) => Err(mute("it ended, or answered with something else")),
             Err(_) => Err(mute("its answer could not be read")),
         }
@@ -192,24 +200,25 @@ impl Shell {
     }
 
     /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report.
-    pub(crate) fn run(&self, number: u64) -> io::Result<()> {
+    pub(crate) fn run(&self, number: u64, nonce: u64) -> io::Result<()> {
         let report = self.dialect.report_descriptor();
         self.send(&[
             format!(
-                "\\. {CONTROL_DIRECTORY}/c{number} >{CONTROL_DIRECTORY}/o{number} 2>&1 </dev/null {report}>&-"
+                "{} {CONTROL_DIRECTORY}/c{number} >{CONTROL_DIRECTORY}/o{number} 2>&1 </dev/null {report}>&-",
+                self.dialect.source_word()
             ),
-            format!("{STATUS_VARIABLE}=$?"),
-            self.dialect.report_line(number),
+            keep_status(nonce),
+            self.dialect.report_line(nonce),
             // Read only when the report has been made: what tells a report that is missing from one that is late.
             String::new(),
         ])
     }
 
-    /// Asks once more for the report about command `number`, with every function out of the way that a command may have
+    /// Asks once more for the report that carries `nonce`, with every function out of the way that a command may have
     /// defined over the builtins that our lines use. POSIX mode, switched on by a mere assignment, looks special
     /// builtins up before functions.
-    pub(crate) fn ask_again(&self, number: u64) -> io::Result<()> {
-        let report = self.dialect.report_line(number);
+    pub(crate) fn ask_again(&self, nonce: u64) -> io::Result<()> {
+        let report = self.dialect.report_line(nonce);
         match self.dialect {
             Dialect::Bash => self.send(&[
                 "POSIXLY_CORRECT=1".to_owned(),
@@ -275,6 +284,16 @@ impl Shell {
     }
 }
 
+/// Keeps the status of the command before. The variable's name is as random as the nonce: nothing that a command leaves
+/// behind, a `readonly`, a trap or a prompt, can be about it.
+fn keep_status(nonce: u64) -> String {
+    format!("{}=$?", status_variable(nonce))
+}
+
+fn status_variable(nonce: u64) -> String {
+    format!("__sandkasten_{nonce:x}")
+}
+
 /// An epoll instance that becomes readable each time the peer of `input` reads a packet: the kernel then wakes writers,
 /// also where there was room before.
 fn watch_consumption(input: &OwnedFd) -> rustix::io::Result<OwnedFd> {
@@ -300,8 +319,8 @@ fn choose(plan: &SandboxPlan) -> Result<(&'static str, Dialect), ShellError> {
 }
 
 fn parse_report(bytes: &[u8]) -> Option<Report> {
-    let (number, status) = std::str::from_utf8(bytes).ok()?.split_once(':')?;
-    Some(Report { number: number.parse().ok()?, status: status.parse().ok()? })
+    let (nonce, status) = std::str::from_utf8(bytes).ok()?.split_once(':')?;
+    Some(Report { nonce: nonce.parse().ok()?, status: status.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -310,7 +329,7 @@ mod tests {
 
     #[test]
     fn only_two_numbers_are_a_report() {
-        assert_eq!(parse_report(b"7:255"), Some(Report { number: 7, status: 255 }));
+        assert_eq!(parse_report(b"7:255"), Some(Report { nonce: 7, status: 255 }));
         for junk in [&b""[..], b":", b"7", b"7:", b"7:1:2", b"a:b", b"7:1\n", b"\xff:1"] {
             assert_eq!(parse_report(junk), None, "{junk:?}");
         }

@@ -138,7 +138,9 @@ mod tests {
     }
 
     fn closed() -> Config {
-        Config { api_key: Some(ApiKey::new(KEY.into())), ..Config::default() }
+        let mut config = Config::default();
+        config.api_key = Some(ApiKey::new(KEY.into()));
+        config
     }
 
     #[test]

@@ -173,7 +173,6 @@ impl Inner {
             cgroup,
             listener: listener.as_fd(),
             runner: &self.runner,
-            devices: &self.devices,
         })?)
     }
 }

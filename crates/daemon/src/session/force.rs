@@ -13,14 +13,9 @@ use tokio::time::timeout;
 
 use super::link::{Link, LinkError};
 
-/// How long the shell may take to come back after each round of signals. Reached only by commands that ignore them.
-const ROUNDS: [Duration; 5] = [
-    Duration::from_millis(250),
-    Duration::from_millis(100),
-    Duration::from_millis(100),
-    Duration::from_millis(100),
-    Duration::from_millis(100),
-];
+/// How long the shell may take to come back after each round of signals. Reached only by commands that ignore them. A
+/// shell that takes longer hangs in something that would hold up every later command as well, such as a trap.
+const ROUNDS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(250)];
 /// How long a killed shell may take to be replaced. Only a bound on a hang.
 const REPLACEMENT: Duration = Duration::from_secs(20);
 

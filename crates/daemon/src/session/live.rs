@@ -147,7 +147,7 @@ impl LiveSession {
         match UnixStream::connect(&self.socket).await {
             Ok(mut idle) => {
                 // The runner never speaks first, so this returns at the end, whatever it returns.
-                idle.read(&mut [0]).await.ok();
+                idle.read_u8().await.ok();
             }
             Err(error) if self.process.is_alive() => {
                 tracing::error!(session = %self.id, %error, "a sandbox cannot be watched; its crash will go unseen");

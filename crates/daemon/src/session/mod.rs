@@ -21,7 +21,7 @@ use sandkasten_api::id::SessionId;
 use sandkasten_api::session::{AcquireSource, Session, SessionIsolation, SessionStats, SessionStatus};
 use sandkasten_image::ImageStore;
 use sandkasten_isolation::host::cgroup::Layout;
-use sandkasten_isolation::host::{DeviceTree, LEASE_DIRECTORY, RunnerImage, UidLeases};
+use sandkasten_isolation::host::{LEASE_DIRECTORY, RunnerImage, UidLeases};
 use sandkasten_isolation::report::Enforced;
 use sandkasten_isolation::seccomp::Instruction;
 use tokio::sync::Notify;
@@ -53,7 +53,6 @@ struct Inner {
     layout: Layout,
     leases: UidLeases,
     runner: RunnerImage,
-    devices: DeviceTree,
     filter: Option<Vec<Instruction>>,
     images: ImageStore,
     store: Store,
@@ -79,7 +78,6 @@ impl Sessions {
         let leases =
             UidLeases::open(Path::new(LEASE_DIRECTORY)).map_err(|source| StartError::UidLeases { source })?;
         let runner = RunnerImage::new(RUNNER).map_err(|source| StartError::Runner { source })?;
-        let devices = DeviceTree::new().map_err(|source| StartError::Devices { source })?;
         let filter = sandkasten_isolation::seccomp::compile(plan::seccomp_profile(&config));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -88,7 +86,6 @@ impl Sessions {
                 layout,
                 leases,
                 runner,
-                devices,
                 filter,
                 images,
                 store,

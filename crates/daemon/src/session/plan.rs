@@ -53,11 +53,7 @@ pub(super) fn plan(
         session_tasks: 0,
         runner_tasks: 0,
         has_process_group: false,
-        root: if defaults.readonly_rootfs {
-            RootMode::ReadOnly
-        } else {
-            RootMode::Writable { size_bytes: share(config, u64::MAX, 4) }
-        },
+        root: root(config),
         tmpfs: writable_mounts(config),
         files: vec![
             ("/etc/hostname".to_owned(), format!("{id}\n")),
@@ -75,11 +71,19 @@ pub(super) fn plan(
     }
 }
 
+fn root(config: &Config) -> RootMode {
+    if config.defaults.readonly_rootfs {
+        RootMode::ReadOnly
+    } else {
+        RootMode::Writable { size_bytes: share(config, u64::MAX, 1, 8) }
+    }
+}
+
 /// What a tmpfs may hold: the configured size, but never more than its share of the session's memory. All shares
 /// together leave room, so that a full filesystem is `ENOSPC` for one write and not the end of every process.
-fn share(config: &Config, configured_mib: u64, divisor: u64) -> u64 {
+fn share(config: &Config, configured_mib: u64, parts: u64, of: u64) -> u64 {
     let memory = config.defaults.mem_limit_mb * MIB;
-    configured_mib.saturating_mul(MIB).min(memory / divisor)
+    configured_mib.saturating_mul(MIB).min(memory * parts / of)
 }
 
 fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
@@ -91,12 +95,19 @@ fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
         mode,
         owner,
     };
+    // A writable root takes its share from the workspace's.
+    let workspace_parts = if defaults.readonly_rootfs { 4 } else { 3 };
     vec![
-        mount("/run", share(config, 16, 32), 0o755, Owner::Sandbox),
-        mount("/tmp", share(config, defaults.tmp_mb, 8), 0o1777, Owner::Root),
-        mount("/dev/shm", share(config, 64, 16), 0o1777, Owner::Root),
-        mount(HOME_DIRECTORY, share(config, defaults.tmp_mb, 8), 0o700, Owner::Sandbox),
-        mount(WORKSPACE_DIRECTORY, share(config, defaults.workspace_mb, 2), 0o755, Owner::Sandbox),
+        mount("/run", share(config, 16, 1, 32), 0o755, Owner::Sandbox),
+        mount("/tmp", share(config, defaults.tmp_mb, 1, 8), 0o1777, Owner::Root),
+        mount("/dev/shm", share(config, 64, 1, 16), 0o1777, Owner::Root),
+        mount(HOME_DIRECTORY, share(config, defaults.tmp_mb, 1, 8), 0o700, Owner::Sandbox),
+        mount(
+            WORKSPACE_DIRECTORY,
+            share(config, defaults.workspace_mb, workspace_parts, 8),
+            0o755,
+            Owner::Sandbox,
+        ),
     ]
 }
 
@@ -123,18 +134,28 @@ fn environment(image: &Image) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MIB, limits, writable_mounts};
+    use sandkasten_isolation::plan::RootMode;
+
+    use super::{MIB, limits, root, writable_mounts};
     use crate::config::Config;
 
     #[test]
-    fn the_writable_mounts_together_leave_room_in_memory() {
-        for mem_limit_mb in [16, 512, 65_536] {
+    fn everything_writable_together_leaves_room_in_memory() {
+        for (mem_limit_mb, readonly_rootfs) in
+            [16, 512, 65_536].into_iter().flat_map(|memory| [(memory, true), (memory, false)])
+        {
             let mut config = Config::default();
             config.defaults.mem_limit_mb = mem_limit_mb;
+            config.defaults.readonly_rootfs = readonly_rootfs;
             config.defaults.workspace_mb = 1_000_000;
             config.defaults.tmp_mb = 1_000_000;
-            let total: u64 = writable_mounts(&config).iter().map(|mount| mount.size_bytes).sum();
-            assert!(total < mem_limit_mb * MIB, "{total} of {mem_limit_mb} MiB");
+            let root = match root(&config) {
+                RootMode::ReadOnly => 0,
+                RootMode::Writable { size_bytes } => size_bytes,
+            };
+            let mounts: u64 = writable_mounts(&config).iter().map(|mount| mount.size_bytes).sum();
+            let total = mounts + root;
+            assert!(total <= mem_limit_mb * MIB * 7 / 8, "{total} of {mem_limit_mb} MiB");
         }
     }
 

@@ -57,7 +57,7 @@ impl ShellSlot {
                 group = Some(*number);
             }
         }
-        left.retain(|number| Some(*number) != group);
+        left.retain(|number| Some(*number) != group && *number != FIRST_PROCESS_GROUP);
         Ok(Self { process, generation: description.generation, group, left, next_group })
     }
 
@@ -68,7 +68,9 @@ impl ShellSlot {
     pub(super) fn replace(&mut self, description: Description) -> Result<(), ProcessError> {
         self.process = SandboxProcess::from_descriptor(description.shell)?;
         self.generation = description.generation;
-        self.left.extend(self.group.take());
+        self.left.extend(self.group.filter(|number| *number != FIRST_PROCESS_GROUP));
+        // Where the runner starts every shell; what earlier ones left there shows when the next command is prepared.
+        self.group = Some(FIRST_PROCESS_GROUP);
         Ok(())
     }
 
@@ -95,7 +97,10 @@ impl ShellSlot {
             if members.iter().all(|pid| *pid == self.pid()) {
                 return Ok(Prepared::Ready);
             }
-            self.left.push(number);
+            // The first group stays for the shells to come.
+            if number != FIRST_PROCESS_GROUP {
+                self.left.push(number);
+            }
         }
         let number = self.next_group;
         self.next_group += 1;

@@ -183,7 +183,8 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     root::pivot(&assembly)?;
     drop((assembly, staging));
 
-    // The shell shares the runner's working directory, from its start on.
+    // The shell shares the runner's umask and working directory, from its start on.
+    rustix::process::umask(Mode::from_raw_mode(0o022));
     rustix::process::chdir(plan.working_directory.as_str()).map_err(|source| {
         EnterError::WorkingDirectory { path: plan.working_directory.clone(), source: source.into() }
     })?;

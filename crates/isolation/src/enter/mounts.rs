@@ -133,7 +133,6 @@ fn mount_proc(assembly: &Assembly) -> Result<(), MountsError> {
     mount_new(assembly, "proc", "/proc", &[], attributes)?;
     let mask = |path: &str, source| MountsError::Attach { target: path.to_owned(), source };
     let null = open_target(assembly, "/dev/null").map_err(|source| mask("/dev/null", source))?;
-    let mut empty = None;
     for (name, kind) in MASKED {
         let path = format!("/proc/{name}");
         let target = match open_target(assembly, &path) {
@@ -143,13 +142,7 @@ fn mount_proc(assembly: &Assembly) -> Result<(), MountsError> {
         };
         let cover = match kind {
             Mask::File => clone_mount(&null),
-            Mask::Directory => {
-                if empty.is_none() {
-                    let made = new_filesystem("tmpfs", &[("size", "4096"), ("mode", "0555")], attributes);
-                    empty = Some(made.map_err(|source| mask(&path, source))?);
-                }
-                empty.as_ref().map_or_else(|| Err(io::ErrorKind::NotFound.into()), clone_mount)
-            }
+            Mask::Directory => new_filesystem("tmpfs", &[("size", "4096"), ("mode", "0555")], attributes),
         };
         let cover = cover.map_err(|source| mask(&path, source))?;
         attach(cover.as_fd(), target.as_fd()).map_err(|source| mask(&path, source))?;

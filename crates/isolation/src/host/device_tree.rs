@@ -1,12 +1,12 @@
-//! The `/dev` of every sandbox: one read-only tmpfs with six device nodes, made once and cloned for each session.
+//! The `/dev` of a sandbox: a read-only tmpfs with six device nodes. It is made by the daemon, because nodes that are made
+//! inside a user namespace open no device, and handed over as a detached mount.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{FileType, Mode, makedev, mkdirat, mknodat, symlinkat};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string, fsmount,
-    fsopen, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
 };
 
 use crate::sys::mount_attributes::set_mount_attributes;
@@ -23,7 +23,7 @@ const LINKS: [(&str, &str); 5] = [
 ];
 const DIRECTORIES: [&str; 2] = ["pts", "shm"];
 
-/// The detached tree; every session gets a clone of its mount.
+/// The tree of one session, attached nowhere yet.
 #[derive(Debug)]
 pub struct DeviceTree(OwnedFd);
 
@@ -50,16 +50,10 @@ pub enum DeviceTreeError {
         /// The kernel's reason.
         source: io::Error,
     },
-    /// The tree could not be cloned.
-    #[error("failed to clone the device tree")]
-    Clone {
-        /// The kernel's reason.
-        source: io::Error,
-    },
 }
 
 impl DeviceTree {
-    /// Makes the tree. Blocking, once at start; needs root of the host.
+    /// Makes a tree. Blocking; needs root of the host.
     ///
     /// # Errors
     /// [`DeviceTreeError`].
@@ -87,14 +81,10 @@ impl DeviceTree {
         Ok(Self(tree))
     }
 
-    /// Returns a detached mount of the tree for one session.
-    ///
-    /// # Errors
-    /// [`DeviceTreeError::Clone`].
-    pub fn clone_mount(&self) -> Result<OwnedFd, DeviceTreeError> {
-        let flags =
-            OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-        open_tree(&self.0, "", flags).map_err(|source| DeviceTreeError::Clone { source: source.into() })
+    /// Returns the mount, to be attached in the session's own mount namespace.
+    #[must_use]
+    pub fn into_mount(self) -> OwnedFd {
+        self.0
     }
 }
 

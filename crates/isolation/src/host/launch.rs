@@ -43,8 +43,6 @@ pub struct LaunchRequest<'a> {
     pub listener: BorrowedFd<'a>,
     /// The runner's program.
     pub runner: &'a RunnerImage,
-    /// The devices.
-    pub devices: &'a DeviceTree,
 }
 
 /// A sandbox that stands.
@@ -99,7 +97,7 @@ pub enum LaunchError {
         /// The kernel's reason.
         source: io::Error,
     },
-    /// The devices could not be cloned.
+    /// The devices could not be made.
     #[error(transparent)]
     Devices(#[from] DeviceTreeError),
     /// The plan could not be sent.
@@ -188,7 +186,7 @@ fn hand_over(
     setup: BorrowedFd<'_>,
 ) -> Result<(OwnedFd, OwnedFd, u32), LaunchError> {
     let mapping = map_ids(process.pid(), request.lease.range())?;
-    let mut descriptors = vec![request.devices.clone_mount()?];
+    let mut descriptors = vec![DeviceTree::new()?.into_mount()];
     for layer in request.layers {
         descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), mapping.as_fd())?);
     }

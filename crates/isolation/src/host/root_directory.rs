@@ -18,6 +18,8 @@ use crate::sys::filesystem_ids::set_filesystem_ids;
 
 /// As many links as the kernel itself follows: path_resolution(7).
 const MAX_LINKS: usize = 40;
+/// How often a path is resolved anew because of renames elsewhere; each time takes microseconds.
+const MAX_RESOLUTIONS: usize = 10_000;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
 /// The root directory of a sandbox, and whose files are in it.
@@ -166,15 +168,28 @@ impl RootDirectory {
         work()
     }
 
+    /// Opens a path inside the root. While anything on the host is being renamed, the kernel cannot vouch for `..` and
+    /// says `EAGAIN`: openat2(2).
+    fn open_inside(&self, inside: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+        for _ in 0..MAX_RESOLUTIONS {
+            match openat2(&self.root, inside, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN) => {}
+                result => return result,
+            }
+        }
+        Err(Errno::AGAIN)
+    }
+
     fn open_regular(&self, inside: &str, path: &str) -> Result<OwnedFd, FileError> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         // A FIFO opened for reading without blocking has no side effect; a device could, so the type comes first.
-        let found = openat2(&self.root, inside, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)
+        let found = self
+            .open_inside(inside, OFlags::PATH | OFlags::CLOEXEC, resolve)
             .map_err(|error| explain("open", path, error))?;
         require_regular(&found, path)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened = openat2(&self.root, inside, flags, Mode::empty(), resolve)
-            .map_err(|error| explain("open", path, error))?;
+        let opened =
+            self.open_inside(inside, flags, resolve).map_err(|error| explain("open", path, error))?;
         // The name may have changed hands between the two.
         require_regular(&opened, path)?;
         Ok(opened)
@@ -185,7 +200,7 @@ impl RootDirectory {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let inside = if inside.is_empty() { "/" } else { inside };
-        match openat2(&self.root, inside, flags, Mode::empty(), resolve) {
+        match self.open_inside(inside, flags, resolve) {
             Err(Errno::NOENT) if inside != "/" => {
                 let (parent, name) = split(inside.trim_end_matches('/'));
                 let above = self.open_parent(parent, path)?;
@@ -297,7 +312,7 @@ fn explain(action: &'static str, path: &str, error: Errno) -> FileError {
         Errno::ACCESS | Errno::PERM => FileError::Permission { path },
         Errno::NOSPC | Errno::DQUOT => FileError::NoSpace { path },
         Errno::ROFS => FileError::ReadOnly { path },
-        Errno::LOOP | Errno::NAMETOOLONG | Errno::XDEV => {
+        Errno::LOOP | Errno::NAMETOOLONG | Errno::XDEV | Errno::AGAIN => {
             FileError::Unresolvable { path, source: error.into() }
         }
         _ => FileError::Other { action, path, source: error.into() },

@@ -186,14 +186,13 @@ impl Layout {
         for root in self.roots() {
             make_directory(&root.join(name))?;
         }
-        if let Some((root, controllers)) = &self.unified {
-            if !controllers.is_empty() {
-                let wanted: Vec<String> = controllers.iter().map(|c| format!("+{}", c.name())).collect();
-                for directory in [root.clone(), root.join(name)] {
-                    let path = directory.join("cgroup.subtree_control");
-                    fs::write(&path, wanted.join(" "))
-                        .map_err(PathError::of("enable controllers in", &path))?;
-                }
+        if let Some((root, controllers)) = &self.unified
+            && !controllers.is_empty()
+        {
+            let wanted: Vec<String> = controllers.iter().map(|c| format!("+{}", c.name())).collect();
+            for directory in [root.clone(), root.join(name)] {
+                let path = directory.join("cgroup.subtree_control");
+                fs::write(&path, wanted.join(" ")).map_err(PathError::of("enable controllers in", &path))?;
             }
         }
         Ok(())
