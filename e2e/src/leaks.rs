@@ -29,6 +29,9 @@ impl Leaks {
             let start = session.map_or_else(|| ours.clone(), |session| ours.join(session));
             collect_cgroups(&start, &mut leaks);
         }
+        // A process is in a cgroup of each hierarchy.
+        leaks.processes.sort_unstable();
+        leaks.processes.dedup();
         let mountinfo = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let directory = data_dir.to_string_lossy();
         leaks.mounts =

@@ -5,9 +5,17 @@
 #![expect(clippy::print_stderr, reason = "a harness fails by panicking, and says what it skips")]
 
 mod leaks;
+mod raw_api;
+mod root_archive;
 mod session;
 mod test_daemon;
+mod traces;
+mod wait;
 
 pub use leaks::{Leaks, instance_name};
+pub use raw_api::{Answer, RawApi};
+pub use root_archive::RootArchive;
 pub use session::TestSession;
-pub use test_daemon::{API_KEY, TestDaemon, binary, with_config, with_daemon};
+pub use test_daemon::{API_KEY, TestDaemon, binary, with_config, with_daemon, with_open_daemon};
+pub use traces::Traces;
+pub use wait::{until, until_some};

@@ -1,8 +1,9 @@
 //! A session of a test, with verbs that read like the tests' sentences.
 
+use sandkasten_api::error::ErrorDetails;
 use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::id::SessionId;
-use sandkasten_client::{Client, RequestError};
+use sandkasten_client::{Client, ExecStream, RequestError};
 
 /// A live session.
 #[derive(Debug, Clone)]
@@ -41,5 +42,41 @@ impl TestSession {
     pub async fn try_exec(&self, command: &str, timeout_ms: Option<u64>) -> Result<ExecResult, RequestError> {
         let request = ExecRequest { cmd: command.to_owned(), timeout_ms, raw_output: false };
         self.client.exec(&self.id, &request).await
+    }
+
+    /// Runs a Python program that must succeed and returns what it prints, without the last line break.
+    ///
+    /// # Panics
+    /// Where the program fails.
+    pub async fn python(&self, program: &str) -> String {
+        self.output(&format!("python3 - <<'END_OF_PROGRAM'\n{program}\nEND_OF_PROGRAM")).await
+    }
+
+    /// Runs a command that must run past its timeout and returns what the daemon says about it.
+    ///
+    /// # Panics
+    /// Where the command ends by itself, or is refused for another reason.
+    pub async fn timed_out(&self, command: &str, timeout_ms: u64) -> ErrorDetails {
+        match self.try_exec(command, Some(timeout_ms)).await {
+            Err(RequestError::Refused { status: 504, body }) => body.details.unwrap_or_default(),
+            other => panic!("{command:.200} did not time out: {other:?}"),
+        }
+    }
+    /// Destroys the session.
+    ///
+    /// # Panics
+    /// Where the daemon refuses.
+    pub async fn destroy(self) {
+        let Self { id, client } = self;
+        client.destroy_session(&id).await.unwrap_or_else(|error| panic!("{id} was not destroyed: {error}"));
+    }
+
+    /// Begins a command whose output comes as it is produced; dropping the stream stops the command.
+    ///
+    /// # Panics
+    /// Where the daemon refuses.
+    pub async fn stream(&self, command: &str) -> ExecStream {
+        let request = ExecRequest { cmd: command.to_owned(), timeout_ms: None, raw_output: false };
+        self.client.exec_stream(&self.id, &request).await.unwrap_or_else(|error| panic!("no stream: {error}"))
     }
 }

@@ -15,7 +15,9 @@ use sandkasten_api::session::CreateSessionRequest;
 use sandkasten_client::{Client, Endpoint};
 
 use crate::leaks::Leaks;
+use crate::raw_api::RawApi;
 use crate::session::TestSession;
+use crate::traces::Traces;
 
 /// The key of every test daemon.
 pub const API_KEY: &str = "sk-end-to-end-0123456789abcdef";
@@ -52,6 +54,18 @@ pub fn with_daemon(body: impl AsyncFnOnce(&TestDaemon)) {
 /// # Panics
 /// Where the test fails, or leaves something behind.
 pub fn with_config(lines: &str, body: impl AsyncFnOnce(&TestDaemon)) {
+    run(&format!("api_key: \"{API_KEY}\"\n{lines}"), body);
+}
+
+/// Runs a test against a daemon without a key, which everybody on this host may speak to.
+///
+/// # Panics
+/// Where the test fails, or leaves something behind.
+pub fn with_open_daemon(body: impl AsyncFnOnce(&TestDaemon)) {
+    run("", body);
+}
+
+fn run(lines: &str, body: impl AsyncFnOnce(&TestDaemon)) {
     if !rustix::process::geteuid().is_root() {
         assert!(env::var_os("CI").is_none(), "an end-to-end test was skipped in CI: not root");
         eprintln!("SKIP: sandboxes need root");
@@ -82,10 +96,7 @@ impl TestDaemon {
         let data_dir = directory.path().join("data");
         fs::create_dir(&data_dir).expect("a data directory can be made");
         fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o700)).expect("a mode can be set");
-        let config = format!(
-            "listen: \"127.0.0.1:0\"\napi_key: \"{API_KEY}\"\ndata_dir: \"{}\"\n{lines}\n",
-            data_dir.display()
-        );
+        let config = format!("listen: \"127.0.0.1:0\"\ndata_dir: \"{}\"\n{lines}\n", data_dir.display());
         let path = directory.path().join("sandkasten.yaml");
         fs::write(&path, config).expect("a configuration can be written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
@@ -131,6 +142,15 @@ impl TestDaemon {
         Client::new(endpoint, Some(API_KEY)).expect("a client can be made")
     }
 
+    /// The API as bytes, with the key.
+    ///
+    /// # Panics
+    /// Where no client can be made.
+    #[must_use]
+    pub fn raw(&self) -> RawApi {
+        RawApi::new(self.url(), Some(API_KEY))
+    }
+
     /// Makes a session of the default image.
     ///
     /// # Panics
@@ -172,6 +192,47 @@ impl TestDaemon {
         *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
     }
 
+    /// Kills the daemon without any warning.
+    ///
+    /// # Panics
+    /// Where it cannot be killed.
+    pub fn kill(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        child.kill().expect("a daemon can be killed");
+        child.wait().expect("a killed daemon ends");
+    }
+
+    /// Asks the daemon to end, and waits until it has.
+    ///
+    /// # Panics
+    /// Where it does not end.
+    pub fn terminate(&self) {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
+        kill_process(pid, Signal::TERM).expect("a daemon can be asked to end");
+        let deadline = Instant::now() + STOP;
+        while child.try_wait().expect("a child can be waited for").is_none() {
+            assert!(Instant::now() < deadline, "the daemon did not end after SIGTERM");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Starts the daemon again, after it was killed or has ended.
+    ///
+    /// # Panics
+    /// Where it does not come up.
+    pub fn start_again(&self) {
+        let (next, url) = spawn(&self.config(), &self.log);
+        *self.child.lock().unwrap_or_else(PoisonError::into_inner) = next;
+        *self.url.lock().unwrap_or_else(PoisonError::into_inner) = url;
+    }
+
+    /// Everything that a live session consists of, to look for it when the session has gone.
+    #[must_use]
+    pub fn traces(&self, session: &str) -> Traces {
+        Traces::of(&self.data_dir(), session)
+    }
+
     /// What is left of one session, or of the daemon.
     #[must_use]
     pub fn leaks(&self, session: Option<&str>) -> Leaks {
@@ -187,7 +248,9 @@ impl TestDaemon {
             }
         }
         drop(client);
-        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        let data_dir = self.data_dir();
+        let Self { directory, child, .. } = self;
+        let mut child = child.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
             // A daemon that has died already is reported by its leaks.
             kill_process(pid, Signal::TERM).ok();
@@ -202,9 +265,9 @@ impl TestDaemon {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         child.wait().expect("a daemon ends");
-        drop(child);
-        let leaks = Leaks::find(&self.data_dir(), None);
+        let leaks = Leaks::find(&data_dir, None);
         end(&leaks);
+        drop(directory);
         leaks
     }
 }

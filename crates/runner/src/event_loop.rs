@@ -138,7 +138,10 @@ impl EventLoop {
         match source {
             Source::Output => {
                 if let Some(exec) = &mut self.exec {
-                    exec.pump(&mut self.buffer);
+                    exec.pump(&mut self.buffer, &self.entered.control);
+                    if exec.output_ended() {
+                        self.look_for_missing_report();
+                    }
                 }
             }
             Source::Report => self.take_report(),
@@ -155,7 +158,7 @@ impl EventLoop {
         let Some(shell) = &self.shell else { return };
         while let Ok(Some(report)) = shell.receive_report() {
             if let Some(exec) = &mut self.exec
-                && exec.nonce == report.nonce
+                && exec.secrets.nonce == report.nonce
             {
                 if exec.was_read(&self.entered.control) {
                     exec.end(report.status);
@@ -168,8 +171,10 @@ impl EventLoop {
         }
     }
 
-    /// The shell has read the line behind the report's: a report that is not there now never comes by itself. A command
-    /// has defined something over our lines; ask once in a way that nothing can be defined over, then give the shell up.
+    /// The shell has read the line behind the report's, and nothing writes to the output any more: a report that is not
+    /// there now never comes by itself. A command has taken our lines, or defined something over them; ask once in a way
+    /// that nothing can be defined over, then give the shell up. As long as something writes, the command may be reading
+    /// those lines itself, and the timeout decides.
     fn look_for_missing_report(&mut self) {
         let all_read = self.shell.as_ref().is_some_and(|shell| shell.has_read_all().unwrap_or(false));
         if !all_read {
@@ -177,10 +182,10 @@ impl EventLoop {
         }
         self.take_report();
         let (Some(shell), Some(exec)) = (&self.shell, &mut self.exec) else { return };
-        if exec.is_ending() {
+        if exec.is_ending() || !exec.output_ended() {
             return;
         }
-        let asked = if exec.asked_again { shell.close_input() } else { shell.ask_again(exec.nonce) };
+        let asked = if exec.asked_again { shell.close_input() } else { shell.ask_again(exec.secrets) };
         exec.asked_again = true;
         // A shell that takes no more input is about to end, which ends the command as well.
         asked.ok();
@@ -281,7 +286,7 @@ impl EventLoop {
         };
         // A shell that takes no input is about to end; its end will be the command's.
         if let Some(shell) = &self.shell {
-            shell.run(number, exec.nonce).ok();
+            shell.run(number, exec.secrets).ok();
         }
         self.exec = Some(exec);
     }

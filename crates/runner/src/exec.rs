@@ -7,9 +7,13 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, mknodat,
 use sandkasten_protocol::encode_output;
 
 use crate::connection::Connection;
+use crate::shell::Secrets;
 
 /// The time of access of a command file that nothing has read.
 const NEVER_READ: i64 = 1;
+
+/// More than any shell says about a line that it does not carry out.
+const MAX_EARLY_BYTES: usize = 64 << 10;
 
 /// How a command ended, before its output has been read to the end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,8 +27,7 @@ struct Ending {
 #[derive(Debug)]
 pub(crate) struct Exec {
     pub(crate) number: u64,
-    /// What the report about it will carry.
-    pub(crate) nonce: u64,
+    pub(crate) secrets: Secrets,
     /// None once the daemon has gone: the command goes on, its output is dropped.
     pub(crate) connection: Option<Connection>,
     /// Whether the report has been asked for again.
@@ -33,6 +36,9 @@ pub(crate) struct Exec {
     output_ended: bool,
     allowance: Option<u64>,
     truncated: bool,
+    /// What was written before anything had read the command file: the command's first words, or a complaint of a shell
+    /// that does not run it and will be replaced.
+    early: Option<Vec<u8>>,
     ending: Option<Ending>,
 }
 
@@ -72,21 +78,23 @@ impl Exec {
         connection: Connection,
         control: &OwnedFd,
     ) -> Result<Self, (PrepareError, Connection)> {
-        let prepared = draw_nonce().map_err(|source| PrepareError::Random { source }).and_then(|nonce| {
-            write_command(control, number, command).map_err(|source| PrepareError::Command { source })?;
-            let output = make_fifo(control, number).map_err(|source| PrepareError::Fifo { source })?;
-            Ok((nonce, output))
-        });
+        let prepared =
+            Secrets::draw().map_err(|source| PrepareError::Random { source }).and_then(|secrets| {
+                write_command(control, number, command).map_err(|source| PrepareError::Command { source })?;
+                let output = make_fifo(control, number).map_err(|source| PrepareError::Fifo { source })?;
+                Ok((secrets, output))
+            });
         match prepared {
-            Ok((nonce, output)) => Ok(Self {
+            Ok((secrets, output)) => Ok(Self {
                 number,
-                nonce,
+                secrets,
                 connection: Some(connection),
                 asked_again: false,
                 output,
                 output_ended: false,
                 allowance: output_limit,
                 truncated: false,
+                early: Some(Vec::new()),
                 ending: None,
             }),
             Err(error) => {
@@ -125,6 +133,11 @@ impl Exec {
         (drained && !congested).then_some(ending.status)
     }
 
+    /// Whether nothing has the output open any more.
+    pub(crate) fn output_ended(&self) -> bool {
+        self.output_ended
+    }
+
     /// Whether the command has ended, with or without output left to read.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
@@ -137,7 +150,7 @@ impl Exec {
     }
 
     /// Reads once from the FIFO and passes it on as far as the limit allows.
-    pub(crate) fn pump(&mut self, buffer: &mut [u8]) {
+    pub(crate) fn pump(&mut self, buffer: &mut [u8], control: &OwnedFd) {
         let most = self.ending.map_or(u64::MAX, |ending| ending.remaining);
         let most = usize::try_from(most).unwrap_or(usize::MAX).min(buffer.len());
         let buffer = buffer.get_mut(..most).unwrap_or_default();
@@ -147,10 +160,24 @@ impl Exec {
                 if let Some(ending) = &mut self.ending {
                     ending.remaining = ending.remaining.saturating_sub(count as u64);
                 }
-                self.pass_on(buffer.get(..count).unwrap_or_default());
+                let bytes = buffer.get(..count).unwrap_or_default();
+                if let Some(early) = &mut self.early {
+                    early.extend_from_slice(bytes);
+                    self.release(control);
+                } else {
+                    self.pass_on(bytes);
+                }
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
             Err(_) => self.output_ended = true,
+        }
+    }
+
+    /// Passes on what was held back, once the command file has been read.
+    fn release(&mut self, control: &OwnedFd) {
+        if self.early.as_ref().is_some_and(|early| early.len() > MAX_EARLY_BYTES) || self.was_read(control) {
+            let early = self.early.take().unwrap_or_default();
+            self.pass_on(&early);
         }
     }
 
@@ -185,12 +212,6 @@ impl Exec {
         remove_files(control, self.number);
         (self.connection, (!self.output_ended).then_some(self.output))
     }
-}
-
-fn draw_nonce() -> io::Result<u64> {
-    let mut bytes = [0; 8];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    Ok(u64::from_le_bytes(bytes))
 }
 
 fn write_command(control: &OwnedFd, number: u64, command: &str) -> io::Result<()> {

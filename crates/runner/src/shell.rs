@@ -65,22 +65,51 @@ impl Dialect {
         }
     }
 
-    /// Reports the status that [`keep_status`] has kept, as text: one that is missing is no report.
-    fn report_line(self, nonce: u64) -> String {
+    /// Reports the status that was kept, as text: one that is missing is no report.
+    fn report_line(self, secrets: Secrets) -> String {
         let (printf, unset) = match self {
             Self::Bash => (r"\builtin printf", r"\builtin unset -v"),
             Self::Posix => (r"\command printf", r"\unset -v"),
         };
-        let variable = status_variable(nonce);
-        format!("{printf} %s:%s {nonce} \"${variable}\" >&{}; {unset} {variable}", self.report_descriptor())
+        let (nonce, status) = (secrets.nonce, secrets.status());
+        format!("{printf} %s:%s {nonce} \"${status}\" >&{}; {unset} {status}", self.report_descriptor())
+    }
+}
+
+/// Two numbers, drawn at random for each command, that nothing it has left behind can know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Secrets {
+    /// What the report carries. The line that asks for it stays in the socket until the command has ended, so what a
+    /// command writes before is no report.
+    pub(crate) nonce: u64,
+    /// Part of the name of the variable that keeps the status: no `readonly`, trap or prompt can be about it.
+    variable: u64,
+}
+
+impl Secrets {
+    const START: Self = Self { nonce: 0, variable: 0 };
+
+    /// Draws both.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn draw() -> io::Result<Self> {
+        let mut bytes = [0; 16];
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        let (nonce, variable) = bytes.split_at(8);
+        let number = |half: &[u8]| half.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        Ok(Self { nonce: number(nonce), variable: number(variable) })
+    }
+
+    fn status(self) -> String {
+        format!("__sandkasten_{:x}", self.variable)
     }
 }
 
 /// What the shell said on the report socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Report {
-    /// The number that the line which asked for the report carried. It is drawn at random, and that line stays in the
-    /// socket until the command has ended: what a command writes before is no report about it.
+    /// Which command it is about.
     pub(crate) nonce: u64,
     /// Its exit status.
     pub(crate) status: i32,
@@ -162,7 +191,11 @@ impl Shell {
 
     fn await_first_line(&self, program: &str) -> Result<(), ShellError> {
         let mute = |reason| ShellError::Mute { program: program.to_owned(), reason };
-        let lines = [self.dialect.start_up().to_owned(), keep_status(0), self.dialect.report_line(0)];
+        let lines = [
+            self.dialect.start_up().to_owned(),
+            format!("{}=0", Secrets::START.status()),
+            self.dialect.report_line(Secrets::START),
+        ];
         self.send(&lines).map_err(|_| mute("it closed its input"))?;
         let timeout = Timespec { tv_sec: START_SECONDS, tv_nsec: 0 };
         let mut watched =
@@ -200,34 +233,34 @@ impl Shell {
     }
 
     /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report.
-    pub(crate) fn run(&self, number: u64, nonce: u64) -> io::Result<()> {
-        let report = self.dialect.report_descriptor();
+    pub(crate) fn run(&self, number: u64, secrets: Secrets) -> io::Result<()> {
+        let (source, report) = (self.dialect.source_word(), self.dialect.report_descriptor());
+        let (command, output) =
+            (format!("{CONTROL_DIRECTORY}/c{number}"), format!("{CONTROL_DIRECTORY}/o{number}"));
+        let status = secrets.status();
         self.send(&[
-            format!(
-                "{} {CONTROL_DIRECTORY}/c{number} >{CONTROL_DIRECTORY}/o{number} 2>&1 </dev/null {report}>&-",
-                self.dialect.source_word()
-            ),
-            keep_status(nonce),
-            self.dialect.report_line(nonce),
+            format!("{source} {command} >{output} 2>&1 </dev/null {report}>&-; {status}=$?"),
+            // An interrupt has taken the rest of the line before with it.
+            format!("{status}=${{{status}-$?}}"),
+            self.dialect.report_line(secrets),
             // Read only when the report has been made: what tells a report that is missing from one that is late.
             String::new(),
         ])
     }
 
-    /// Asks once more for the report that carries `nonce`, with every function out of the way that a command may have
-    /// defined over the builtins that our lines use. POSIX mode, switched on by a mere assignment, looks special
-    /// builtins up before functions.
-    pub(crate) fn ask_again(&self, nonce: u64) -> io::Result<()> {
-        let report = self.dialect.report_line(nonce);
+    /// Asks once more for a report, with every function out of the way that a command may have defined over the builtins
+    /// that our lines use. POSIX mode, switched on by a mere assignment, looks special builtins up before functions.
+    pub(crate) fn ask_again(&self, secrets: Secrets) -> io::Result<()> {
+        let report = self.dialect.report_line(secrets);
         match self.dialect {
             Dialect::Bash => self.send(&[
                 "POSIXLY_CORRECT=1".to_owned(),
-                "\\unset -f builtin printf command unset".to_owned(),
-                "\\unset POSIXLY_CORRECT".to_owned(),
+                r"\unset -f builtin printf command unset".to_owned(),
+                r"\unset POSIXLY_CORRECT".to_owned(),
                 report,
                 String::new(),
             ]),
-            Dialect::Posix => self.send(&["\\unset -f command printf".to_owned(), report, String::new()]),
+            Dialect::Posix => self.send(&[r"\unset -f command printf".to_owned(), report, String::new()]),
         }
     }
 
@@ -282,16 +315,6 @@ impl Shell {
         }
         Ok(())
     }
-}
-
-/// Keeps the status of the command before. The variable's name is as random as the nonce: nothing that a command leaves
-/// behind, a `readonly`, a trap or a prompt, can be about it.
-fn keep_status(nonce: u64) -> String {
-    format!("{}=$?", status_variable(nonce))
-}
-
-fn status_variable(nonce: u64) -> String {
-    format!("__sandkasten_{nonce:x}")
 }
 
 /// An epoll instance that becomes readable each time the peer of `input` reads a packet: the kernel then wakes writers,

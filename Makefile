@@ -1,0 +1,63 @@
+# The menu. Each target is a few lines; what needs thinking is in xtask/ and in the tests. See docs/development.md.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help deps build demo test check audit contract fmt install clean
+
+PREFIX ?= /usr/local
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+BINARY := bin/sandkasten
+XTASK := cargo run --quiet --locked --package xtask --
+# What the test programs are told: `make test TEST_FLAGS=--show-output`.
+TEST_FLAGS ?=
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+deps: ## install what is missing for check and test: rustfmt, clippy, cargo-deny
+	cargo fmt --version || rustup component add rustfmt
+	cargo clippy --version || rustup component add clippy
+	cargo deny --version || cargo install --locked cargo-deny
+	@command -v mmdebstrap || echo "mmdebstrap is not installed: tests on a Debian image will say SKIP (apt-get install mmdebstrap)"
+
+build: ## build the release binary: bin/sandkasten
+	cargo build --release --locked --package sandkasten
+	mkdir -p bin
+	install -C -m 0755 "$(TARGET_DIR)/release/sandkasten" $(BINARY)
+
+demo: build ## run a Python program in a sandbox, and say what isolates it (as root)
+	@[ "$$(id -u)" = 0 ] || { echo "make demo: building sandboxes needs root; run: sudo make demo" >&2; exit 1; }
+	@[ -x /usr/bin/python3 ] || { echo "make demo: this host has no /usr/bin/python3 for the image host; install python3" >&2; exit 1; }
+	@data=$$(mktemp -d /var/tmp/sandkasten-demo.XXXXXX); trap 'rm -rf "$$data"' EXIT; \
+	env -i PATH="$$PATH" SANDKASTEN_DATA_DIR="$$data" SANDKASTEN_LISTEN="unix:$$data/none.sock" \
+	$(BINARY) run --config /dev/null --report --image host -- /usr/bin/python3 -c "$$(cat docs/demo.py)"
+
+test: build ## run all tests, the end-to-end ones against bin/sandkasten (as root)
+	$(XTASK) contract --check --binary $(BINARY)
+	cargo test --workspace --locked --no-fail-fast -- $(TEST_FLAGS)
+
+check: ## format, lints, documentation, rules of the tree, licences of dependencies
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked --quiet
+	$(XTASK) tidy
+	$(XTASK) contract --check
+	@if cargo deny --version 2>/dev/null; then cargo deny --locked check licenses bans sources; \
+	else echo "cargo-deny is not installed: licences, bans and sources are not checked (make deps)"; fi
+
+audit: ## look for known vulnerabilities; fetches the advisory database
+	cargo deny --locked check advisories
+
+contract: build ## write the generated documents in docs/contract/
+	$(XTASK) contract --binary $(BINARY)
+
+fmt: ## format the sources
+	cargo fmt --all
+
+install: build ## install the binary to $(PREFIX)/bin
+	install -D -m 0755 $(BINARY) "$(DESTDIR)$(PREFIX)/bin/sandkasten"
+
+clean: ## remove everything that was built
+	cargo clean
+	rm -rf bin

@@ -1,0 +1,90 @@
+//! A small root file system for images, put together from programs of this host and the libraries they need.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A tar archive of a root file system.
+#[derive(Debug)]
+pub struct RootArchive {
+    directory: tempfile::TempDir,
+}
+
+impl RootArchive {
+    /// Packs bash as `/bin/sh` and `/bin/bash`, and the programs named, with a few lines of `/etc`.
+    ///
+    /// # Panics
+    /// Where a program is not on this host or cannot be packed.
+    #[must_use]
+    pub fn of_programs(programs: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let file = fs::File::create(directory.path().join("root.tar")).expect("an archive can be made");
+        let mut archive = tar::Builder::new(file);
+        for name in ["bin", "etc", "lib", "lib64", "proc", "dev", "tmp", "workspace", "usr/bin"] {
+            append_directory(&mut archive, name);
+        }
+        append_bytes(&mut archive, "etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
+        append_bytes(&mut archive, "etc/made-for-a-test", b"yes\n");
+        let mut libraries = BTreeSet::new();
+        for name in programs.iter().chain(&["bash"]) {
+            let program = locate(name);
+            libraries.extend(needed_libraries(&program));
+            append_program(&mut archive, &format!("bin/{name}"), &program);
+        }
+        append_program(&mut archive, "bin/sh", &locate("bash"));
+        for library in libraries {
+            let inside = library.strip_prefix("/").unwrap_or(&library).to_string_lossy().into_owned();
+            append_program(&mut archive, &inside, &library);
+        }
+        archive.finish().expect("an archive can be written");
+        Self { directory }
+    }
+
+    /// Where the archive is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("root.tar")
+    }
+}
+
+fn locate(program: &str) -> PathBuf {
+    ["/usr/bin", "/bin", "/usr/local/bin"]
+        .iter()
+        .map(|directory| Path::new(directory).join(program))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{program} is not on this host"))
+}
+
+/// The libraries of a program, by the names it looks for them; none where it is static.
+fn needed_libraries(program: &Path) -> Vec<PathBuf> {
+    let output = Command::new("ldd").arg(program).output().expect("ldd runs");
+    String::from_utf8_lossy(&output.stdout)
+        .split_whitespace()
+        .filter(|word| word.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
+}
+
+fn append_directory(archive: &mut tar::Builder<fs::File>, name: &str) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.set_mode(0o755);
+    header.set_size(0);
+    archive.append_data(&mut header, name, std::io::empty()).expect("an entry can be written");
+}
+
+fn append_program(archive: &mut tar::Builder<fs::File>, name: &str, program: &Path) {
+    append(archive, name, &fs::read(program).expect("a program can be read"), 0o755);
+}
+
+fn append_bytes(archive: &mut tar::Builder<fs::File>, name: &str, content: &[u8]) {
+    append(archive, name, content, 0o644);
+}
+
+fn append(archive: &mut tar::Builder<fs::File>, name: &str, content: &[u8], mode: u32) {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(mode);
+    header.set_size(content.len() as u64);
+    archive.append_data(&mut header, name, content).expect("an entry can be written");
+}

@@ -1,0 +1,15 @@
+//! Attacks on the truth of results, on the daemon, and on what other sessions and the host keep to themselves: one file
+//! a family.
+
+mod authentication;
+mod cross_session;
+mod disconnection;
+mod end_forging;
+mod file_links;
+mod file_race;
+mod file_types;
+mod full_disk;
+mod output_flood;
+mod shell_sabotage;
+mod timeouts;
+mod zombies;

@@ -1,0 +1,80 @@
+//! `config check` and `config show`, and starting with a bad configuration.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use sandkasten_e2e::{API_KEY, binary, with_daemon};
+use serde_json::Value;
+
+use crate::outcome::Outcome;
+
+#[test]
+fn a_bad_configuration_is_refused_with_its_place_and_a_caret() {
+    for (text, words) in [
+        ("defaults:\n  pids_limit: many\n", &[":2:", "pids_limit", "^"][..]),
+        ("defaults:\n  cpu_limit: -1\n", &[":2:", "cpu_limit", "^"]),
+        ("listn: \"127.0.0.1:1\"\n", &[":1:", "listn", "^"]),
+        ("data_dir: /tmp/x\nsecurity:\n  seccomp: stict\n", &[":3:", "seccomp", "^"]),
+        ("listen: [\n", &["^"]),
+        ("listen: \"0.0.0.0:8080\"\n", &["listen", "api_key"]),
+        ("session_ttl_seconds: 0\n", &[":1:", "session_ttl_seconds", "^"]),
+        ("defaults:\n  network_mode: bridge\n", &["network_mode", "bridge"]),
+    ] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("sandkasten.yaml");
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
+        for command in [&["config", "check"][..], &["daemon"]] {
+            let mut checked = Command::new(binary());
+            checked.env_clear().args(command).arg("--config").arg(&path);
+            Outcome::from(checked).failed(2, words);
+        }
+    }
+}
+
+#[test]
+fn the_configuration_of_a_daemon_is_valid_and_shown_without_its_key() {
+    with_daemon(async |daemon| {
+        let config = daemon.config().to_string_lossy().into_owned();
+        let bare = |arguments: &[&str]| {
+            let mut command = daemon.command(arguments);
+            command.env_remove("SANDKASTEN_API_KEY").env_remove("SANDKASTEN_DATA_DIR");
+            Outcome::from(command)
+        };
+        let checked = bare(&["config", "check", "--config", &config]);
+        assert_eq!(checked.code, Some(0), "{checked:?}");
+        for words in
+            [&["config", "show", "--config", &config][..], &["config", "show", "--json", "--config", &config]]
+        {
+            let shown = bare(words);
+            assert_eq!(shown.code, Some(0), "{shown:?}");
+            assert!(!shown.stdout.contains(API_KEY) && !shown.stderr.contains(API_KEY));
+            assert!(shown.stdout.contains("data_dir") && shown.stdout.contains(&config), "{shown:?}");
+        }
+        let shown = bare(&["config", "show", "--json", "--config", &config]);
+        let settings: Value = serde_json::from_str(&shown.stdout).expect("JSON");
+        let value = |key: &str| {
+            let all = settings.as_array().expect("an array");
+            all.iter().find(|setting| setting["key"] == key).map(|setting| setting["value"].clone())
+        };
+        for (key, expected) in [
+            ("db_max_open_conns", "4"),
+            ("default_image", "host"),
+            ("session_ttl_seconds", "1800"),
+            ("defaults.mem_limit_mb", "512"),
+            ("defaults.pids_limit", "256"),
+            ("defaults.max_exec_timeout_ms", "120000"),
+            ("defaults.network_mode", "none"),
+            ("defaults.readonly_rootfs", "true"),
+            ("defaults.exec_mode", "stateful"),
+            ("defaults.shell_prefer", "bash"),
+            ("pool.enabled", "false"),
+            ("workspace.enabled", "false"),
+            ("security.seccomp", "strict"),
+            ("dashboard.enabled", "false"),
+        ] {
+            assert_eq!(value(key), Some(Value::from(expected)), "{key}");
+        }
+    });
+}

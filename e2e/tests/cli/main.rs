@@ -1,0 +1,9 @@
+//! The command line, against the built binary and a real daemon.
+
+mod config;
+mod doctor;
+mod exec;
+mod image;
+mod outcome;
+mod run;
+mod sessions;

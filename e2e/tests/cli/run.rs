@@ -1,0 +1,141 @@
+//! `run`: with a daemon and without one.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sandkasten_e2e::{Leaks, binary, with_daemon};
+
+use crate::outcome::Outcome;
+
+#[test]
+fn run_makes_a_session_of_the_daemon_and_leaves_none() {
+    with_daemon(async |daemon| {
+        let outcome = Outcome::of(daemon, &["run", "--", "sh", "-c", "echo out; echo err >&2; pwd; exit 42"]);
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str()),
+            (Some(42), "out\nerr\n/workspace\n"),
+            "{outcome:?}"
+        );
+        assert_eq!(outcome.stderr, "");
+        assert_eq!(daemon.client().list_sessions().await.expect("a list").len(), 0);
+        assert_eq!(Outcome::output(daemon, &["run", "--", "printf", "%s|", "a b", "$x", "'"]), "a b|$x|'|");
+        let report = Outcome::of(daemon, &["run", "--report", "--", "echo", "only this"]);
+        assert_eq!((report.code, report.stdout.as_str()), (Some(0), "only this\n"));
+        assert!(report.stderr.contains("namespaces") && report.stderr.contains("system calls"), "{report:?}");
+        Outcome::of(daemon, &["run", "--image", "no-such-image", "--", "true"]).failed(4, &["no-such-image"]);
+        let late = Outcome::of(daemon, &["run", "--timeout-ms", "200", "--", "sleep", "1000"]);
+        assert_eq!((late.code, late.stdout.as_str()), (Some(124), ""), "{late:?}");
+        assert_eq!(daemon.client().list_sessions().await.expect("a list").len(), 0);
+        assert!(daemon.leaks(None).sockets.is_empty());
+    });
+}
+
+#[test]
+fn run_without_a_daemon_starts_a_private_one_and_leaves_nothing() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = private_directory();
+    let outcome =
+        Outcome::from(alone(directory.path(), &["run", "--", "sh", "-c", "echo $((6 * 7)); exit 9"]));
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str(), outcome.stderr.as_str()),
+        (Some(9), "42\n", ""),
+        "{outcome:?}"
+    );
+    nothing_is_left(directory.path());
+    let missing = Outcome::from(alone(directory.path(), &["run", "--image", "no-such-image", "--", "true"]));
+    missing.failed(4, &["no-such-image"]);
+    nothing_is_left(directory.path());
+}
+
+#[test]
+fn two_private_runs_at_once_do_not_disturb_each_other() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = private_directory();
+    let children: Vec<_> = (0..4)
+        .map(|number: i32| {
+            let script = format!("sleep 0.5; echo {number} > mine; cat mine; ls | wc -l; exit {number}");
+            alone(directory.path(), &["run", "--", "sh", "-c", &script])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the binary runs")
+        })
+        .collect();
+    for (number, child) in (0..).zip(children) {
+        let outcome = Outcome::from(child.wait_with_output().expect("it ends"));
+        assert_eq!(
+            (outcome.code, outcome.stdout),
+            (Some(number), format!("{number}\n1\n")),
+            "{}",
+            outcome.stderr
+        );
+    }
+    nothing_is_left(directory.path());
+}
+
+#[test]
+fn a_private_run_that_is_killed_is_cleared_away_by_the_next() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = private_directory();
+    let mut command = alone(directory.path(), &["run", "--", "sh", "-c", "echo started; sleep 1000"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+    let mut started = [0; 8];
+    std::io::Read::read_exact(child.stdout.as_mut().expect("piped"), &mut started).expect("it starts");
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+    let outcome = Outcome::from(alone(directory.path(), &["run", "--", "echo", "next"]));
+    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "next\n"), "{outcome:?}");
+    nothing_is_left(directory.path());
+}
+
+/// A fresh data directory, which does not exist yet.
+fn private_directory() -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("sk-").tempdir().expect("a directory can be made");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).expect("a mode can be set");
+    directory
+}
+
+/// A command of the binary that knows no daemon.
+fn alone(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("SANDKASTEN_LISTEN", format!("unix:{}/api.sock", directory.display()))
+        .env("SANDKASTEN_DATA_DIR", directory.join("data"))
+        .current_dir(directory)
+        .stdin(Stdio::null());
+    command
+}
+
+fn nothing_is_left(directory: &Path) {
+    let data = directory.join("data");
+    let leaks = Leaks::find(&data, None);
+    assert!(leaks.is_empty(), "{leaks:?}");
+    let names = |path: &Path| -> Vec<String> {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    };
+    let run = names(&data.join("run"));
+    assert!(!run.iter().any(|name| name.starts_with("private-")), "{run:?}");
+    assert_eq!(names(&data.join("sessions")), [""; 0]);
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ours = directory.to_string_lossy().into_owned();
+    let left: Vec<_> = processes
+        .filter(|process| {
+            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&ours)
+        })
+        .map(|process| process.file_name())
+        .collect();
+    assert!(left.is_empty(), "processes that are left: {left:?}");
+}

@@ -1,0 +1,3 @@
+//! Clients that were written for this protocol before this daemon was.
+
+mod python;
