@@ -160,6 +160,7 @@ impl Daemon {
     /// [`ServeError`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         self.server.serve(shutdown).await?;
+        self.sessions.settle().await;
         if self.sessions.all().is_empty() {
             let (layout, instance) = (self.sessions.layout(), &self.sessions.places().instance);
             if let Err(error) = layout.release(instance) {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use sandkasten_isolation::host::PathError;
@@ -14,6 +15,10 @@ use sha2::{Digest, Sha256};
 const MAX_SOCKET_PATH_BYTES: usize = 107;
 /// The longest name of a session's socket.
 const SOCKET_NAME_BYTES: usize = "/00000000-0000-0000-0000-000000000000.sock".len();
+
+/// How often, and how long in between, the lock of a daemon that has just been killed is tried for.
+const LOCK_ATTEMPTS: usize = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// The directories of one daemon, locked against any other.
 #[derive(Debug)]
@@ -78,7 +83,7 @@ impl Places {
         for directory in [run, &sockets, &run.join("staging")] {
             private_directory(directory)?;
         }
-        let lock = lock(run)?.ok_or_else(|| PlacesError::Locked { path: run.to_owned() })?;
+        let lock = lock_patiently(run)?.ok_or_else(|| PlacesError::Locked { path: run.to_owned() })?;
         Ok(Self {
             sockets,
             staging: run.join("staging"),
@@ -111,6 +116,17 @@ pub(crate) fn private_directory(path: &Path) -> Result<(), PlacesError> {
         return Err(PlacesError::Open { path: path.to_owned(), owner: metadata.uid(), mode });
     }
     Ok(())
+}
+
+/// Locks a run directory; a runner that a killed daemon was just starting holds the lock for an instant longer.
+fn lock_patiently(run: &Path) -> Result<Option<OwnedFd>, PathError> {
+    for _ in 0..LOCK_ATTEMPTS {
+        if let Some(held) = lock(run)? {
+            return Ok(Some(held));
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    lock(run)
 }
 
 /// Locks a run directory, or returns none where another process holds it.

@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(encode_request(&Request::Describe).expect("fits"), [2, 0, 0, 0, 0, 0]);
         assert_eq!(
             encode_request(&Request::Run(run)).expect("fits"),
-            [7, 0, 0, 0, 0, 1, 1, 2, b'l', b's', 0]
+            [7, 0, 0, 0, 0, 2, 1, 2, b'l', b's', 0]
         );
         let finished = Finished { status: -1, cwd: "/".into(), truncated: false, generation: 1 };
         assert_eq!(

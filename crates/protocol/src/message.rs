@@ -11,6 +11,9 @@ pub enum Request {
     /// Asks for the state of the session. The answer is [`Reply::Description`], with the sandbox's root directory and
     /// the shell's process descriptor.
     Describe,
+    /// Asks how the command ends that an earlier daemon has left running. The rest of its output and [`Reply::Finished`]
+    /// follow; [`Reply::NothingRuns`] where there is none.
+    Follow,
     /// Runs a command in the shell. Output frames follow, then [`Reply::Finished`] or another final reply.
     Run(RunCommand),
 }
@@ -46,6 +49,8 @@ pub enum Reply {
     ShellChanged,
     /// A command is running already; nothing ran.
     Busy,
+    /// No command is running.
+    NothingRuns,
     /// The command could not be run.
     Failed {
         /// Why, down to the kernel's reason.

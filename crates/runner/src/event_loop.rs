@@ -11,7 +11,7 @@ use sandkasten_protocol::{Finished, Reply, Request, RunCommand, VERSION};
 
 use crate::connection::{Connection, Received};
 use crate::describe;
-use crate::exec::Exec;
+use crate::exec::{Exec, write_status};
 use crate::shell::Shell;
 
 /// How many FIFOs of ended commands are still read from, so that what they left in the background can write on. The
@@ -29,6 +29,8 @@ pub(crate) struct EventLoop {
     shell: Option<Shell>,
     generation: u64,
     commands: u64,
+    /// The status of the shell's last command, which the next one finds in `$?`.
+    last_status: i32,
     cwd: String,
     exec: Option<Exec>,
     connections: Vec<Connection>,
@@ -71,6 +73,7 @@ impl EventLoop {
             shell: Some(shell),
             generation: 1,
             commands: 0,
+            last_status: 0,
             cwd,
             exec: None,
             connections: Vec::new(),
@@ -211,6 +214,7 @@ impl EventLoop {
             self.shell =
                 Some(Shell::start(&self.plan, &self.entered).map_err(|error| describe::chain(&error))?);
             self.generation += 1;
+            self.last_status = 0;
         }
         Ok(())
     }
@@ -245,6 +249,10 @@ impl EventLoop {
                 let connection = self.connections.remove(index);
                 self.describe(connection);
             }
+            Received::Request(Request::Follow) => {
+                let connection = self.connections.remove(index);
+                self.follow(connection);
+            }
             Received::Request(Request::Run(command)) => {
                 let connection = self.connections.remove(index);
                 self.start(connection, &command);
@@ -267,6 +275,15 @@ impl EventLoop {
         }
     }
 
+    /// Gives a command whose daemon has gone to the next one.
+    fn follow(&mut self, connection: Connection) {
+        match &mut self.exec {
+            Some(exec) if exec.connection.is_none() => exec.connection = Some(connection),
+            Some(_) => connection.finish(&Reply::Busy, &[]),
+            None => connection.finish(&Reply::NothingRuns, &[]),
+        }
+    }
+
     fn start(&mut self, connection: Connection, command: &RunCommand) {
         if self.exec.is_some() {
             return connection.finish(&Reply::Busy, &[]);
@@ -277,7 +294,7 @@ impl EventLoop {
         self.commands += 1;
         let number = self.commands;
         let control = &self.entered.control;
-        let prepared = Exec::prepare(number, &command.command, command.output_limit, connection, control);
+        let prepared = Exec::prepare(number, command, connection, control);
         let exec = match prepared {
             Ok(exec) => exec,
             Err((error, connection)) => {
@@ -286,7 +303,10 @@ impl EventLoop {
         };
         // A shell that takes no input is about to end; its end will be the command's.
         if let Some(shell) = &self.shell {
-            shell.run(number, exec.secrets).ok();
+            // Without the file the command would not run; with it, `$?` is right.
+            let status =
+                write_status(&self.entered.control, self.last_status).map_or(0, |()| self.last_status);
+            shell.run(number, status, exec.secrets).ok();
         }
         self.exec = Some(exec);
     }
@@ -295,6 +315,9 @@ impl EventLoop {
     fn conclude(&mut self) {
         let Some(status) = self.exec.as_ref().and_then(Exec::ended) else { return };
         let Some(exec) = self.exec.take() else { return };
+        if exec.generation == self.generation {
+            self.last_status = status;
+        }
         let (truncated, was_read) = (exec.truncated(), exec.was_read(&self.entered.control));
         let (connection, output) = exec.dismantle(&self.entered.control);
         self.background_outputs.extend(output);

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, mknodat, openat, unlinkat};
-use sandkasten_protocol::encode_output;
+use sandkasten_protocol::{RunCommand, encode_output};
 
 use crate::connection::Connection;
 use crate::shell::Secrets;
@@ -28,6 +28,8 @@ struct Ending {
 pub(crate) struct Exec {
     pub(crate) number: u64,
     pub(crate) secrets: Secrets,
+    /// Which of the session's shells it was given to.
+    pub(crate) generation: u64,
     /// None once the daemon has gone: the command goes on, its output is dropped.
     pub(crate) connection: Option<Connection>,
     /// Whether the report has been asked for again.
@@ -73,26 +75,27 @@ impl Exec {
     /// [`PrepareError`]; nothing is left behind.
     pub(crate) fn prepare(
         number: u64,
-        command: &str,
-        output_limit: Option<u64>,
+        command: &RunCommand,
         connection: Connection,
         control: &OwnedFd,
     ) -> Result<Self, (PrepareError, Connection)> {
         let prepared =
             Secrets::draw().map_err(|source| PrepareError::Random { source }).and_then(|secrets| {
-                write_command(control, number, command).map_err(|source| PrepareError::Command { source })?;
+                write_command(control, number, &command.command)
+                    .map_err(|source| PrepareError::Command { source })?;
                 let output = make_fifo(control, number).map_err(|source| PrepareError::Fifo { source })?;
                 Ok((secrets, output))
             });
         match prepared {
             Ok((secrets, output)) => Ok(Self {
                 number,
+                generation: command.generation,
                 secrets,
                 connection: Some(connection),
                 asked_again: false,
                 output,
                 output_ended: false,
-                allowance: output_limit,
+                allowance: command.output_limit,
                 truncated: false,
                 early: Some(Vec::new()),
                 ending: None,
@@ -211,6 +214,19 @@ impl Exec {
     pub(crate) fn dismantle(self, control: &OwnedFd) -> (Option<Connection>, Option<OwnedFd>) {
         remove_files(control, self.number);
         (self.connection, (!self.output_ended).then_some(self.output))
+    }
+}
+
+/// Makes the file that returns `status` to the shell that sources it, where it is not there yet.
+pub(crate) fn write_status(control: &OwnedFd, status: i32) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    match openat(control, format!("s{status}"), flags, Mode::from_raw_mode(0o600)) {
+        Err(rustix::io::Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(file) => {
+            rustix::io::write(&file, format!("return {status}\n").as_bytes())?;
+            Ok(rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?)
+        }
     }
 }
 

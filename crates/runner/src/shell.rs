@@ -36,7 +36,7 @@ impl Dialect {
     /// stays out of the way of scripts.
     const fn report_descriptor(self) -> i32 {
         match self {
-            Self::Bash => 200,
+            Self::Bash => 99,
             Self::Posix => 9,
         }
     }
@@ -232,15 +232,22 @@ impl Shell {
         self.consumption.as_fd()
     }
 
-    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report.
-    pub(crate) fn run(&self, number: u64, secrets: Secrets) -> io::Result<()> {
+    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report. The
+    /// command finds `last_status` in `$?`: where that is a failure, file `s<last_status>` returns it.
+    pub(crate) fn run(&self, number: u64, last_status: i32, secrets: Secrets) -> io::Result<()> {
         let (source, report) = (self.dialect.source_word(), self.dialect.report_descriptor());
         let (command, output) =
             (format!("{CONTROL_DIRECTORY}/c{number}"), format!("{CONTROL_DIRECTORY}/o{number}"));
+        // On the left of `||` a failure sets `$?`, and neither `set -e` nor an ERR trap minds it.
+        let remind = match last_status {
+            0 => String::new(),
+            status => format!("{source} {CONTROL_DIRECTORY}/s{status} || "),
+        };
         let status = secrets.status();
         self.send(&[
-            format!("{source} {command} >{output} 2>&1 </dev/null {report}>&-; {status}=$?"),
-            // An interrupt has taken the rest of the line before with it.
+            format!("{remind}{source} {command} >{output} 2>&1 </dev/null {report}>&-"),
+            format!("{status}=$?"),
+            // Something may have read the line before in the shell's stead.
             format!("{status}=${{{status}-$?}}"),
             self.dialect.report_line(secrets),
             // Read only when the report has been made: what tells a report that is missing from one that is late.

@@ -37,10 +37,27 @@ where
             ));
         }
         let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
-        serde_json::from_slice(body)
-            .map(Self)
-            .map_err(|error| ApiError::invalid(format!("the body is not what was expected: {error}")))
+        // A struct would also be read from an array of its fields, which no client means.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(ApiError::invalid("the body is no JSON object"));
+        }
+        parse(body).map(Self).map_err(ApiError::invalid)
     }
+}
+
+/// Parses a whole body; an error names the field.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (path, reason) = (error.path().to_string(), error.inner());
+        if path == "." {
+            format!("the body is not what was expected: {reason}")
+        } else {
+            format!("{path}: {reason}")
+        }
+    })?;
+    json.end().map_err(|error| format!("the body goes on behind its end: {error}"))?;
+    Ok(value)
 }
 
 /// Explains why a body could not be read.

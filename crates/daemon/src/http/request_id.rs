@@ -12,9 +12,14 @@ use super::api_error::Internal;
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_BYTES: usize = 128;
 
+/// The id of a request, for what is said after its answer has begun.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
 /// Echoes or makes the id, and logs internal errors with it, once.
-pub(super) async fn attach(request: Request, next: Next) -> Response {
+pub(super) async fn attach(mut request: Request, next: Next) -> Response {
     let id = request.headers().get(HEADER).filter(|id| is_sound(id)).cloned().unwrap_or_else(make);
+    request.extensions_mut().insert(RequestId(id.to_str().unwrap_or_default().to_owned()));
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
     let shown = id.to_str().unwrap_or_default();

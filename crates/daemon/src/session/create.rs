@@ -6,7 +6,6 @@ use std::os::unix::net::UnixListener;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use jiff::Timestamp;
 use sandkasten_api::id::SessionId;
 use sandkasten_api::session::SessionStatus;
 use sandkasten_image::{Image, ImageName, ResolveImageError};
@@ -132,7 +131,7 @@ impl Inner {
                 return Err(undo(error.into(), &cgroup, &socket));
             }
         };
-        let now = Timestamp::now();
+        let now = super::now();
         Ok(LiveSession {
             id,
             image: image.name.as_str().to_owned(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
+use sandkasten_api::session::SessionStatus;
 use sandkasten_protocol::{Finished, Incoming, Reply, Request, RunCommand};
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
@@ -18,6 +18,8 @@ use super::{SessionError, Sessions};
 const EVENTS_IN_FLIGHT: usize = 16;
 /// How often a command is offered to a shell that has just been replaced. A shell that dies each time is broken.
 const SHELL_ATTEMPTS: usize = 5;
+/// How long a sandbox may take to end once its runner has gone.
+const LOSS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What a command is run with.
 #[derive(Debug)]
@@ -94,7 +96,7 @@ impl Sessions {
                 }
                 Err(failure) => (ExecEvent::Failure(failure), None),
             };
-            let now = Timestamp::now();
+            let now = super::now();
             let expires_at = session.touch(now, cwd.as_deref());
             drop(in_use);
             // The receiver may be gone; then nobody wants to know.
@@ -105,6 +107,23 @@ impl Sessions {
             }
         });
         receiver
+    }
+}
+
+impl Sessions {
+    /// Ends a command that an earlier daemon left running in a session, and that nobody waits for any more. The shell is
+    /// taken before anybody else can have it, and given back in order.
+    ///
+    /// # Errors
+    /// [`ExecFailure`], where the command could not be ended.
+    pub(crate) async fn end_orphan(session: &LiveSession) -> Result<(), ExecFailure> {
+        let slot = session.shell.lock().await;
+        let Some(group) = slot.group(&session.cgroup) else { return Ok(()) };
+        let mut link = Link::open(&session.socket, &Request::Follow).await.map_err(SessionError::from)?;
+        match end_command(&group, slot.pid(), &mut link).await {
+            Ok(_) | Err(ForceError::NothingRuns) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -131,7 +150,7 @@ impl Run<'_> {
                 return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
             }
             let prepared = slot.prepare(&self.session.cgroup).map_err(SessionError::from);
-            match self.explain_loss(prepared)? {
+            match self.explain_loss(prepared).await? {
                 Prepared::Ready => {}
                 Prepared::ShellEnded => {
                     self.renew(&mut slot).await?;
@@ -145,7 +164,7 @@ impl Run<'_> {
                 output_limit: self.options.output_limit,
             });
             let opened = Link::open(&self.session.socket, &request).await.map_err(SessionError::from);
-            let mut link = self.explain_loss(opened)?;
+            let mut link = self.explain_loss(opened).await?;
             let Request::Run(RunCommand { command, .. }) = request else { continue };
             self.options.command = command;
             match self.follow(&mut link, started, &slot).await? {
@@ -179,7 +198,7 @@ impl Run<'_> {
                 () = &mut deadline => break Interruption::Deadline,
                 () = self.events.closed() => break Interruption::Cancelled,
             };
-            match self.explain_loss(frame.map_err(SessionError::from))? {
+            match self.explain_loss(frame.map_err(SessionError::from)).await? {
                 Incoming::Output(bytes) => tokio::select! {
                     sent = self.events.send(ExecEvent::Output(bytes)) => {
                         if sent.is_err() {
@@ -203,7 +222,11 @@ impl Run<'_> {
         if let Some(status) = self.session.end_status() {
             return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
         }
-        let shell_restarted = ended?.generation != slot.generation();
+        let ended = match ended {
+            Err(ForceError::Link(error)) => self.explain_loss(Err(error.into())).await?,
+            ended => ended?,
+        };
+        let shell_restarted = ended.generation != slot.generation();
         Err(match interruption {
             Interruption::Deadline => {
                 ExecFailure::TimedOut { timeout: self.options.timeout, shell_restarted }
@@ -218,7 +241,7 @@ impl Run<'_> {
         let described = tokio::task::spawn_blocking(move || describe(&socket))
             .await
             .map_err(|source| SessionError::Task { source })?;
-        let description = self.explain_loss(described.map_err(SessionError::from))?;
+        let description = self.explain_loss(described.map_err(SessionError::from)).await?;
         // A shell that has ended again is found out by the next attempt.
         match slot.replace(description) {
             Ok(()) | Err(sandkasten_isolation::host::ProcessError::Ended) => Ok(()),
@@ -227,15 +250,18 @@ impl Run<'_> {
     }
 
     /// Turns a failure of a sandbox that has meanwhile ended into that end.
-    fn explain_loss<T>(&self, result: Result<T, SessionError>) -> Result<T, ExecFailure> {
-        result.map_err(|error| {
-            let status = self.session.end_status().or_else(|| {
-                (!self.session.process.is_alive()).then_some(sandkasten_api::session::SessionStatus::Crashed)
-            });
-            match status {
-                Some(status) => SessionError::NotRunning { id: self.session.id.clone(), status }.into(),
-                None => error.into(),
-            }
-        })
+    async fn explain_loss<T>(&self, result: Result<T, SessionError>) -> Result<T, ExecFailure> {
+        let error = match result {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let session = Arc::clone(self.session);
+        // A runner that has closed its sockets is about to end.
+        let ended = tokio::task::spawn_blocking(move || session.process.ends_within(LOSS_PATIENCE)).await;
+        let status = self.session.end_status();
+        match status.or_else(|| ended.is_ok_and(|ended| ended).then_some(SessionStatus::Crashed)) {
+            Some(status) => Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into()),
+            None => Err(error.into()),
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use sandkasten_api::limits::MAX_PATH_BYTES;
 use sandkasten_isolation::host::FileError;
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
@@ -137,7 +136,7 @@ impl Sessions {
     ) -> Result<T, SessionError> {
         let done =
             tokio::task::spawn_blocking(work).await.map_err(|source| SessionError::Task { source })??;
-        let now = Timestamp::now();
+        let now = super::now();
         let expires_at = session.touch(now, None);
         let (store, session) = (self.store().clone(), Arc::clone(session));
         // Not waited for: the answer does not depend on it.

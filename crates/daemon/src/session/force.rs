@@ -28,6 +28,9 @@ pub(crate) enum ForceError {
     /// The runner has gone, and with it the sandbox.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// The command has ended before it was looked at.
+    #[error("no command is running")]
+    NothingRuns,
     /// The runner says nothing, although the shell was killed.
     #[error("the runner did not report the end of a killed shell")]
     Silent,
@@ -80,22 +83,13 @@ async fn blocking(
 }
 
 /// Reads until the runner reports the end; output that comes on the way is behind the deadline and dropped.
-async fn await_end(link: &mut Link) -> Result<Finished, LinkError> {
+async fn await_end(link: &mut Link) -> Result<Finished, ForceError> {
     loop {
         match link.next().await? {
             Incoming::Output(_) => {}
             Incoming::Reply(Reply::Finished(finished)) => return Ok(finished),
-            Incoming::Reply(_) => return Err(LinkError::Unexpected),
+            Incoming::Reply(Reply::NothingRuns) => return Err(ForceError::NothingRuns),
+            Incoming::Reply(_) => return Err(LinkError::Unexpected.into()),
         }
     }
-}
-
-/// Ends a command that an earlier daemon had started, and whose result nobody waits for. The shell is interrupted, and
-/// everything beside it in its group killed. Blocking.
-///
-/// # Errors
-/// [`GroupError`].
-pub(crate) fn end_orphaned_command(group: &ProcessGroup, shell: i32) -> Result<(), GroupError> {
-    group.signal(Signal::INT, Some((shell, Some(Signal::INT))))?;
-    group.kill_others(Some(shell))
 }

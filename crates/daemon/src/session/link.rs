@@ -59,7 +59,6 @@ pub(crate) enum LinkError {
 #[derive(Debug)]
 pub(crate) struct Description {
     pub(crate) generation: u64,
-    pub(crate) busy: bool,
     pub(crate) cwd: String,
     pub(crate) root: OwnedFd,
     pub(crate) shell: OwnedFd,
@@ -90,8 +89,8 @@ pub(crate) fn describe(socket: &Path) -> Result<Description, LinkError> {
     };
     let mut descriptors = descriptors.into_iter();
     match (reply, descriptors.next(), descriptors.next()) {
-        (Reply::Description { version: VERSION, generation, busy, cwd }, Some(root), Some(shell)) => {
-            Ok(Description { generation, busy, cwd, root, shell })
+        (Reply::Description { version: VERSION, generation, cwd, .. }, Some(root), Some(shell)) => {
+            Ok(Description { generation, cwd, root, shell })
         }
         (Reply::Description { version, .. }, ..) => Err(LinkError::Version { version }),
         (Reply::Failed { reason }, ..) => Err(LinkError::Refused { reason }),

@@ -12,7 +12,6 @@ use sandkasten_isolation::plan::UidRange;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use super::force::end_orphaned_command;
 use super::link::describe;
 use super::shell_slot::ShellSlot;
 use super::{SessionError, expiry};
@@ -51,8 +50,8 @@ pub(super) struct Activity {
 }
 
 impl LiveSession {
-    /// Takes over a session whose sandbox an earlier daemon started. A command that it left running has lost whoever
-    /// waited for it, and is ended. Blocking.
+    /// Takes over a session whose sandbox an earlier daemon started; see [`Sessions::end_orphan`](super::Sessions::end_orphan) for a command that it
+    /// left running. Blocking.
     ///
     /// # Errors
     /// [`SessionError`] where the runner does not answer.
@@ -65,11 +64,8 @@ impl LiveSession {
     ) -> Result<Self, SessionError> {
         let description = describe(&socket)?;
         let root = description.root.try_clone().map_err(|source| SessionError::Bind { source })?;
-        let (busy, cwd) = (description.busy, description.cwd.clone());
+        let cwd = description.cwd.clone();
         let shell = ShellSlot::adopted(description, &cgroup)?;
-        if busy && let Some(group) = shell.group(&cgroup) {
-            end_orphaned_command(&group, shell.pid())?;
-        }
         Ok(Self {
             id: row.id,
             image: row.image,

@@ -40,6 +40,9 @@ pub(crate) use session_error::SessionError;
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
 
+/// How long the daemon's end waits for ends of sessions that are under way.
+const SETTLE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
 /// All sessions of the daemon. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Sessions {
@@ -190,6 +193,16 @@ impl Sessions {
         change(&mut self.inner.live.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
+    /// Waits until sessions that are ending have ended. For the daemon's own end.
+    pub(crate) async fn settle(&self) {
+        let deadline = tokio::time::Instant::now() + SETTLE_PATIENCE;
+        while self.all().iter().any(|session| session.end_status().is_some())
+            && tokio::time::Instant::now() < deadline
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+
     /// Makes a sandbox that stands known as a session, and watches for its end.
     pub(crate) fn adopt(&self, session: Arc<LiveSession>) {
         self.change_live(|live| live.insert(session.id.clone(), Arc::clone(&session)));
@@ -233,6 +246,12 @@ fn describe_row(row: SessionRow) -> Session {
         last_activity: Some(row.last_activity),
         isolation: None,
     }
+}
+
+/// Returns the present, to the millisecond, as the store keeps it.
+fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// Returns when an idle session ends. Saturates at the end of time.

@@ -75,7 +75,7 @@ pub enum FileError {
         path: String,
     },
     /// The path leads in circles, or a name in it is too long.
-    #[error("{path} cannot be resolved: {source}")]
+    #[error("{path} cannot be resolved: its links lead in circles, or a name in it is too long")]
     Unresolvable {
         /// The path inside.
         path: String,

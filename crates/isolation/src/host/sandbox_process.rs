@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
@@ -115,9 +116,18 @@ impl SandboxProcess {
     /// Whether the process still runs. Never blocks.
     #[must_use]
     pub fn is_alive(&self) -> bool {
+        !self.ends_within(Duration::ZERO)
+    }
+
+    /// Waits for the end of the process, but no longer than `patience`, and returns whether it has ended. Blocking.
+    #[must_use]
+    pub fn ends_within(&self, patience: Duration) -> bool {
         let mut watched = [PollFd::new(&self.descriptor, PollFlags::IN)];
-        let instant = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
-        matches!(poll(&mut watched, Some(&instant)), Ok(0))
+        let patience = rustix::time::Timespec {
+            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        matches!(rustix::io::retry_on_intr(|| poll(&mut watched, Some(&patience))), Ok(1..))
     }
 
     /// Sends a signal; to a process that has ended, none is sent and that is no error. Never blocks.

@@ -1,7 +1,7 @@
 //! `…/fs/write`, `…/fs/read` and `…/fs/upload`: files below `/workspace`.
 
 use axum::Json;
-use axum::extract::multipart::{Multipart, MultipartError};
+use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use base64::Engine;
@@ -68,9 +68,12 @@ pub(in crate::http) async fn read(
 pub(in crate::http) async fn upload(
     State(state): State<ApiState>,
     Path(id): Path<String>,
-    mut form: Multipart,
+    form: Result<Multipart, MultipartRejection>,
 ) -> Result<Json<UploadResponse>, ApiError> {
     let id: SessionId = id.parse()?;
+    let mut form = form.map_err(|error| {
+        ApiError::invalid(format!("the body is no multipart form: {}", error.body_text()))
+    })?;
     let session = state.sessions.find(&id).await?;
     let mut directory = FilePath::parse("/workspace")?;
     let mut files = Vec::new();
