@@ -32,11 +32,11 @@ enum Dialect {
 }
 
 impl Dialect {
-    /// The shell's descriptor of the report socket. Only bash takes more than one digit in a redirection; a high number
-    /// stays out of the way of scripts.
+    /// The shell's descriptor of the report socket. Only bash takes more than one digit in a redirection; a number like
+    /// this one stays out of the way of scripts, of bash's own process substitutions, and of low limits.
     const fn report_descriptor(self) -> i32 {
         match self {
-            Self::Bash => 99,
+            Self::Bash => 50,
             Self::Posix => 9,
         }
     }
@@ -258,16 +258,20 @@ impl Shell {
     /// Asks once more for a report, with every function out of the way that a command may have defined over the builtins
     /// that our lines use. POSIX mode, switched on by a mere assignment, looks special builtins up before functions.
     pub(crate) fn ask_again(&self, secrets: Secrets) -> io::Result<()> {
-        let report = self.dialect.report_line(secrets);
+        let (report, status) = (self.dialect.report_line(secrets), secrets.status());
+        let keep = format!("{status}=${{{status}-$?}}");
         match self.dialect {
             Dialect::Bash => self.send(&[
+                keep,
                 "POSIXLY_CORRECT=1".to_owned(),
                 r"\unset -f builtin printf command unset".to_owned(),
                 r"\unset POSIXLY_CORRECT".to_owned(),
                 report,
                 String::new(),
             ]),
-            Dialect::Posix => self.send(&[r"\unset -f command printf".to_owned(), report, String::new()]),
+            Dialect::Posix => {
+                self.send(&[keep, r"\unset -f command printf".to_owned(), report, String::new()])
+            }
         }
     }
 

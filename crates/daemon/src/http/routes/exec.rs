@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderValue, header};
 use jiff::Timestamp;
 use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed, ExecRequest, ExecResult};
@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 
 use crate::http::api_error::ApiError;
 use crate::http::json_body::JsonBody;
+use crate::http::request_id::RequestId;
 use crate::http::router::ApiState;
-use crate::session::{ExecEvent, ExecOptions, LiveSession, OutputText};
+use crate::session::{ExecEvent, ExecFailure, ExecOptions, LiveSession, OutputText};
 
 /// Pieces of a stream that wait for a slow client; then the command is not read any further.
 const PIECES_IN_FLIGHT: usize = 16;
@@ -63,12 +64,13 @@ pub(in crate::http) async fn run(
 pub(in crate::http) async fn stream(
     State(state): State<ApiState>,
     Path(id): Path<String>,
+    Extension(request_id): Extension<RequestId>,
     JsonBody(request): JsonBody<ExecRequest>,
 ) -> Result<Response, ApiError> {
     let (session, options, text) = accept(&state, &id, request, None).await?;
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let events = state.sessions.exec(session, options);
-    tokio::spawn(forward(events, pieces, text));
+    tokio::spawn(forward(events, pieces, text, request_id));
     let body = Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece: Bytes| (Ok::<_, Infallible>(piece), receiver))
     }));
@@ -118,7 +120,12 @@ async fn accept(
 }
 
 /// Turns events of a command into events of a stream, until the client or the command ends.
-async fn forward(mut events: mpsc::Receiver<ExecEvent>, pieces: mpsc::Sender<Bytes>, mut text: OutputText) {
+async fn forward(
+    mut events: mpsc::Receiver<ExecEvent>,
+    pieces: mpsc::Sender<Bytes>,
+    mut text: OutputText,
+    RequestId(request_id): RequestId,
+) {
     let heartbeat = Duration::from_secs(STREAM_HEARTBEAT_SECONDS);
     loop {
         let event = tokio::select! {
@@ -144,11 +151,7 @@ async fn forward(mut events: mpsc::Receiver<ExecEvent>, pieces: mpsc::Sender<Byt
                 (piece, true)
             }
             Some(ExecEvent::Failure(failure)) => {
-                let error = ApiError::from(failure);
-                if let Some(reason) = error.internal_reason() {
-                    tracing::error!(reason, "a streamed command failed");
-                }
-                let failed = ExecFailed { error: error.message().to_owned(), error_code: error.code() };
+                let failed = describe_failure(failure, &request_id);
                 (chunk(text.finish()) + &sse("error", &failed), true)
             }
             None => return,
@@ -157,6 +160,19 @@ async fn forward(mut events: mpsc::Receiver<ExecEvent>, pieces: mpsc::Sender<Byt
             return;
         }
     }
+}
+
+/// Describes a failure in a stream that has begun; an internal one is logged here, as no answer can carry it any more.
+fn describe_failure(failure: ExecFailure, request_id: &str) -> ExecFailed {
+    let error = ApiError::from(failure);
+    let message = match error.internal_reason() {
+        None => error.message().to_owned(),
+        Some(reason) => {
+            tracing::error!(request_id, reason, "a streamed command failed");
+            format!("the daemon failed; its log has the reason under request id {request_id}")
+        }
+    };
+    ExecFailed { error: message, error_code: error.code() }
 }
 
 fn chunk(text: String) -> String {
