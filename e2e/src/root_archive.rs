@@ -18,14 +18,30 @@ impl RootArchive {
     /// Where a program is not on this host or cannot be packed.
     #[must_use]
     pub fn of_programs(programs: &[&str]) -> Self {
+        Self::with_links(programs, &[])
+    }
+
+    /// Packs the same, with symbolic links (name, target) in the places of directories.
+    ///
+    /// # Panics
+    /// Where a program is not on this host or cannot be packed.
+    #[must_use]
+    pub fn with_links(programs: &[&str], links: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let file = fs::File::create(directory.path().join("root.tar")).expect("an archive can be made");
         let mut archive = tar::Builder::new(file);
         for name in ["bin", "etc", "lib", "lib64", "proc", "dev", "tmp", "workspace", "usr/bin"] {
-            append_directory(&mut archive, name);
+            if links.iter().all(|(link, _)| *link != name) {
+                append_directory(&mut archive, name);
+            }
         }
-        append_bytes(&mut archive, "etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
-        append_bytes(&mut archive, "etc/made-for-a-test", b"yes\n");
+        for (name, target) in links {
+            append_link(&mut archive, name, target);
+        }
+        if links.iter().all(|(link, _)| *link != "etc") {
+            append_bytes(&mut archive, "etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
+            append_bytes(&mut archive, "etc/made-for-a-test", b"yes\n");
+        }
         let mut libraries = BTreeSet::new();
         for name in programs.iter().chain(&["bash"]) {
             let program = locate(name);
@@ -72,6 +88,14 @@ fn append_directory(archive: &mut tar::Builder<fs::File>, name: &str) {
     header.set_mode(0o755);
     header.set_size(0);
     archive.append_data(&mut header, name, std::io::empty()).expect("an entry can be written");
+}
+
+fn append_link(archive: &mut tar::Builder<fs::File>, name: &str, target: &str) {
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::Symlink);
+    header.set_mode(0o777);
+    header.set_size(0);
+    archive.append_link(&mut header, name, target).expect("an entry can be written");
 }
 
 fn append_program(archive: &mut tar::Builder<fs::File>, name: &str, program: &Path) {

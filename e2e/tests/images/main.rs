@@ -1,5 +1,6 @@
 //! Imported images, from their archive to the last trace of their sessions.
 
 mod debian;
+mod hostile_links;
 mod small;
 mod whole_way;
