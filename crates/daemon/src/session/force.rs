@@ -13,9 +13,14 @@ use tokio::time::timeout;
 
 use super::link::{Link, LinkError};
 
-/// How long the shell may take to come back after each round of signals. Reached only by commands that ignore them. A
-/// shell that takes longer hangs in something that would hold up every later command as well, such as a trap.
-const ROUNDS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(250)];
+/// What is sent in each round, and how long the shell may then take to come back. A second interrupt, because the first
+/// may meet a child that has just ended by itself, which a shell takes as a reason to go on. A shell that outlasts the
+/// last round hangs in something that would hold up every later command as well, such as a trap.
+const ROUNDS: [(Signal, Duration); 3] = [
+    (Signal::INT, Duration::from_millis(250)),
+    (Signal::INT, Duration::from_millis(250)),
+    (Signal::KILL, Duration::from_millis(250)),
+];
 /// How long a killed shell may take to be replaced. Only a bound on a hang.
 const REPLACEMENT: Duration = Duration::from_secs(20);
 
@@ -52,8 +57,7 @@ pub(super) async fn end_command(
     link: &mut Link,
 ) -> Result<Finished, ForceError> {
     let mut finished = None;
-    for (round, patience) in ROUNDS.into_iter().enumerate() {
-        let signal = if round == 0 { Signal::INT } else { Signal::KILL };
+    for (signal, patience) in ROUNDS {
         blocking(group, move |group| group.signal(signal, Some((shell, Some(Signal::INT)))).map(drop))
             .await?;
         if let Ok(ended) = timeout(patience, await_end(link)).await {
