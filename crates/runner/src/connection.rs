@@ -1,10 +1,10 @@
 //! One connection of the daemon: a request comes in, frames go out, nothing ever blocks.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{RecvFlags, SendFlags};
+use sandkasten_isolation::descriptor_message;
 use sandkasten_protocol::{Decoder, Reply, Request, encode_reply};
 
 /// A connection with what has not been sent on it yet.
@@ -87,12 +87,6 @@ impl Connection {
     /// a daemon that has gone misses nothing.
     pub(crate) fn finish(self, reply: &Reply, descriptors: &[BorrowedFd<'_>]) {
         let Ok(frame) = encode_reply(reply) else { return };
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-            return;
-        }
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-        rustix::net::sendmsg(&self.socket, &[io::IoSlice::new(&frame)], &mut control, flags).ok();
+        descriptor_message::send(self.socket.as_fd(), &frame, descriptors, SendFlags::DONTWAIT).ok();
     }
 }

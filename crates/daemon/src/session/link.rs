@@ -1,13 +1,12 @@
 //! The daemon's side of a runner's socket.
 
 use std::io::{self, Write};
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags};
+use sandkasten_isolation::descriptor_message;
 use sandkasten_protocol::{
     Decoder, EncodeError, FrameError, Incoming, Reply, Request, VERSION, encode_request,
 };
@@ -16,6 +15,8 @@ use tokio::net::UnixStream;
 
 /// How long a runner may take to describe itself: it may have to start a shell first. Only a bound on a hang.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(20);
+/// As much of a description as is read at once: usually all.
+const DESCRIPTION_BYTES: usize = 8 * 1024;
 const READ_BYTES: usize = 64 * 1024;
 
 /// Why a runner could not be talked to.
@@ -81,7 +82,9 @@ pub(crate) fn describe(socket: &Path) -> Result<Description, LinkError> {
             Some(Incoming::Output(_)) => return Err(LinkError::Unexpected),
             None => {}
         }
-        let bytes = receive(&stream, &mut descriptors).map_err(failed("hear from"))?;
+        let (bytes, received) =
+            descriptor_message::receive(stream.as_fd(), DESCRIPTION_BYTES).map_err(failed("hear from"))?;
+        descriptors.extend(received);
         if bytes.is_empty() {
             return Err(LinkError::Closed);
         }
@@ -96,27 +99,6 @@ pub(crate) fn describe(socket: &Path) -> Result<Description, LinkError> {
         (Reply::Failed { reason }, ..) => Err(LinkError::Refused { reason }),
         _ => Err(LinkError::Unexpected),
     }
-}
-
-fn receive(stream: &BlockingStream, descriptors: &mut Vec<OwnedFd>) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; 8 * 1024];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(
-            stream,
-            &mut [io::IoSliceMut::new(&mut bytes)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-    })?;
-    for item in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = item {
-            descriptors.extend(rights);
-        }
-    }
-    bytes.truncate(message.bytes);
-    Ok(bytes)
 }
 
 /// A connection on which one command runs.

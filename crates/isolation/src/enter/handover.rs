@@ -1,14 +1,11 @@
 //! The runner's side of the set-up handshake: one message with the plan and its descriptors in, one answer out.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
-};
+use rustix::net::SendFlags;
 
+use crate::descriptor_message;
 use crate::plan::{SandboxPlan, SetupReply};
 use crate::sys;
 
@@ -89,8 +86,8 @@ pub fn receive() -> Result<Handover, HandoverError> {
         .map_err(|source| HandoverError::Descriptors { source })?;
     let listener = sys::inherited::take_inherited(sys::clone::LISTENER_DESCRIPTOR)
         .map_err(|source| HandoverError::Descriptors { source })?;
-    let (bytes, received) =
-        receive_message(setup.as_fd()).map_err(|source| HandoverError::Receive { source })?;
+    let (bytes, received) = descriptor_message::receive(setup.as_fd(), MAX_PLAN_BYTES)
+        .map_err(|source| HandoverError::Receive { source })?;
     let plan: SandboxPlan =
         postcard::from_bytes(&bytes).map_err(|source| HandoverError::Decode { source })?;
     let group = if plan.has_process_group { 2 } else { 0 };
@@ -118,26 +115,6 @@ pub fn receive() -> Result<Handover, HandoverError> {
     Ok(Handover { plan, files, setup, listener })
 }
 
-fn receive_message(socket: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut bytes = vec![0; MAX_PLAN_BYTES];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::net::recvmsg(
-        socket,
-        &mut [io::IoSliceMut::new(&mut bytes)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let mut descriptors = Vec::new();
-    for item in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = item {
-            descriptors.extend(rights);
-        }
-    }
-    bytes.truncate(message.bytes);
-    Ok((bytes, descriptors))
-}
-
 /// Tells the daemon that the sandbox stands, with its root directory and the shell's process descriptor.
 ///
 /// # Errors
@@ -161,11 +138,5 @@ pub fn answer_failed(setup: BorrowedFd<'_>, failure: &SetupReply) -> io::Result<
 
 fn answer(setup: BorrowedFd<'_>, reply: &SetupReply, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = postcard::to_stdvec(reply).map_err(io::Error::other)?;
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::other("too many descriptors for one message"));
-    }
-    rustix::net::sendmsg(setup, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
+    descriptor_message::send(setup, &bytes, descriptors, SendFlags::empty())
 }

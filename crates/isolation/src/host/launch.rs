@@ -3,26 +3,25 @@
 
 use std::fs;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, socketpair,
-};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
 use super::cgroup::SessionCgroup;
 use super::{DeviceTree, DeviceTreeError, PathError, RunnerImage, SandboxProcess, UidLease};
+use crate::descriptor_message;
 use crate::plan::{InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
 use crate::sys::clone::{self, LaunchStep};
 use crate::sys::mount_attributes::set_mount_attributes;
 
 /// How long the runner may take until its shell is up. Only a bound on a hang: a start takes milliseconds.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest answer: the reasons of a failure.
+const MAX_REPLY_BYTES: usize = 16 * 1024;
 /// Descriptors for the child are kept above the numbers it gives them.
 const ABOVE_AGREED_NUMBERS: i32 = 16;
 
@@ -249,38 +248,14 @@ fn mapped_mount(
 
 fn send_plan(setup: BorrowedFd<'_>, plan: &SandboxPlan, descriptors: &[OwnedFd]) -> io::Result<()> {
     let bytes = postcard::to_stdvec(plan).map_err(io::Error::other)?;
-    let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    let mut space = vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(&borrowed).size()];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&borrowed)) {
-        return Err(io::Error::other("too many descriptors for one message"));
-    }
-    rustix::net::sendmsg(setup, &[io::IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
+    let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
+    descriptor_message::send(setup, &bytes, &descriptors, SendFlags::empty())
 }
 
 fn receive_reply(setup: BorrowedFd<'_>) -> io::Result<(SetupReply, Vec<OwnedFd>)> {
-    let mut bytes = vec![0; 16 * 1024];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        rustix::net::recvmsg(
-            setup,
-            &mut [io::IoSliceMut::new(&mut bytes)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-    })?;
-    if message.bytes == 0 {
+    let (bytes, descriptors) = descriptor_message::receive(setup, MAX_REPLY_BYTES)?;
+    if bytes.is_empty() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer"));
     }
-    let mut descriptors = Vec::new();
-    for item in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = item {
-            descriptors.extend(rights);
-        }
-    }
-    let reply =
-        postcard::from_bytes(bytes.get(..message.bytes).unwrap_or_default()).map_err(io::Error::other)?;
-    Ok((reply, descriptors))
+    Ok((postcard::from_bytes(&bytes).map_err(io::Error::other)?, descriptors))
 }
