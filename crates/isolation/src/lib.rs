@@ -6,6 +6,7 @@
 
 pub mod descriptor_message;
 pub mod enter;
+mod error_chain;
 pub mod host;
 pub mod plan;
 pub mod probe;
@@ -13,4 +14,5 @@ pub mod report;
 pub mod seccomp;
 mod sys;
 
+pub use error_chain::error_chain;
 pub use sys::process_exit::exit_now;

@@ -6,11 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::SocketFlags;
 use sandkasten_isolation::enter::{ChildSignals, Entered, reap_child};
+use sandkasten_isolation::error_chain;
 use sandkasten_isolation::plan::SandboxPlan;
 use sandkasten_protocol::{Finished, Reply, Request, RunCommand, VERSION};
 
 use crate::connection::{Connection, Received};
-use crate::describe;
 use crate::exec::{Exec, write_status};
 use crate::shell::Shell;
 
@@ -211,8 +211,7 @@ impl EventLoop {
     /// Starts a new shell in the directory of the last one, whose working directory the runner shares.
     fn restart_shell(&mut self) -> Result<(), String> {
         if self.shell.is_none() {
-            self.shell =
-                Some(Shell::start(&self.plan, &self.entered).map_err(|error| describe::chain(&error))?);
+            self.shell = Some(Shell::start(&self.plan, &self.entered).map_err(|error| error_chain(&error))?);
             self.generation += 1;
             self.last_status = 0;
         }
@@ -298,7 +297,7 @@ impl EventLoop {
         let exec = match prepared {
             Ok(exec) => exec,
             Err((error, connection)) => {
-                return connection.finish(&Reply::Failed { reason: describe::chain(&error) }, &[]);
+                return connection.finish(&Reply::Failed { reason: error_chain(&error) }, &[]);
             }
         };
         // A shell that takes no input is about to end; its end will be the command's.

@@ -5,7 +5,6 @@
 #![forbid(unsafe_code)]
 
 mod connection;
-mod describe;
 mod event_loop;
 mod exec;
 mod shell;
@@ -14,6 +13,7 @@ use std::error::Error;
 use std::os::fd::AsFd;
 
 use sandkasten_isolation::enter::{self, ChildSignals, Handover};
+use sandkasten_isolation::error_chain;
 use sandkasten_isolation::plan::SetupReply;
 
 fn main() {
@@ -26,13 +26,13 @@ fn main() {
 fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
     let Handover { plan, files, setup, listener } = enter::receive()?;
     let built = enter::enter(&plan, files)
-        .map_err(|error| SetupReply::Failed { reason: describe::chain(&error) })
+        .map_err(|error| SetupReply::Failed { reason: error_chain(&error) })
         .and_then(|mut entered| match shell::Shell::start(&plan, &entered) {
             Ok(shell) => match entered.seal() {
                 Ok(()) => Ok((entered, shell)),
-                Err(error) => Err(SetupReply::Failed { reason: describe::chain(&error) }),
+                Err(error) => Err(SetupReply::Failed { reason: error_chain(&error) }),
             },
-            Err(error) => Err(SetupReply::UnusableImage { reason: describe::chain(&error) }),
+            Err(error) => Err(SetupReply::UnusableImage { reason: error_chain(&error) }),
         });
     let (entered, shell) = match built {
         Ok(built) => built,

@@ -4,7 +4,6 @@
 //! that id: no path, no value of the host.
 
 use std::error::Error;
-use std::fmt::Write;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use sandkasten_api::error::{ErrorBody, ErrorCode, ErrorDetails};
 use sandkasten_api::id::ParseIdError;
+use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
 use crate::session::{ExecFailure, InvalidPath, SessionError};
@@ -80,15 +80,8 @@ impl ApiError {
     }
 
     fn internal(error: &dyn Error) -> Self {
-        let mut reason = error.to_string();
-        let mut source = error.source();
-        while let Some(cause) = source {
-            // Writing to a String cannot fail.
-            write!(reason, ": {cause}").ok();
-            source = cause.source();
-        }
         Self {
-            internal: Some(Internal(reason.into())),
+            internal: Some(Internal(error_chain(error).into())),
             ..Self::new(ErrorCode::InternalError, "the daemon failed; its log has the reason")
         }
     }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Access;
 
 use super::Feature;
-use super::check::{Check, Finding, Need, with_sources};
+use super::check::{Check, Finding, Need};
 use super::mount_table::Mount;
+use crate::error_chain;
 use crate::host::cgroup::{Controller, Layout, Version};
 
 const CONTROLLERS: Check = Check {
@@ -48,7 +49,7 @@ const PRESSURE: Check = Check {
 };
 
 pub(super) fn features(mounts: &Result<Vec<Mount>, String>) -> Vec<Feature> {
-    let detected = Layout::detect().map_err(|error| with_sources(&error));
+    let detected = Layout::detect().map_err(|error| error_chain(&error));
     let untried = || Err("not tried: a controller is missing".to_owned());
     let layout = detected.as_ref().ok();
     let unified = mounts.as_deref().unwrap_or_default().iter().find(|mount| mount.filesystem == "cgroup2");

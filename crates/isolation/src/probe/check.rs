@@ -1,7 +1,5 @@
 //! What is said of a feature whatever its state, and how a finding becomes a feature.
 
-use std::error::Error;
-
 use super::{Feature, FeatureStatus};
 
 /// What a finding is: the detail of what works, or the reason why something does not.
@@ -37,27 +35,9 @@ impl Check {
     }
 }
 
-/// Returns an error's message with those of all its sources.
-pub(super) fn with_sources(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let message = error.to_string();
-        // A transparent error repeats its source.
-        if !text.ends_with(&message) {
-            text = format!("{text}: {message}");
-        }
-        source = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use super::{Check, Need, with_sources};
-    use crate::host::PathError;
+    use super::{Check, Need};
     use crate::probe::FeatureStatus;
 
     #[test]
@@ -66,12 +46,5 @@ mod tests {
         assert_eq!(check.found(Ok("a".into())).status, FeatureStatus::Available { detail: "a".into() });
         assert_eq!(check.found(Err("b".into())).status, FeatureStatus::Missing { reason: "b".into() });
         assert!(!check.found(Ok(String::new())).required);
-    }
-
-    #[test]
-    fn the_whole_chain_of_an_error_is_told() {
-        let source = io::Error::from_raw_os_error(libc::EPERM);
-        let error = PathError { action: "read", path: "/x".into(), source };
-        assert_eq!(with_sources(&error), "failed to read \"/x\": Operation not permitted (os error 1)");
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use super::check::with_sources;
+use crate::error_chain;
 use crate::host::PathError;
 
 /// One mount.
@@ -24,7 +24,7 @@ pub(super) fn read() -> Result<Vec<Mount>, String> {
     let path = Path::new("/proc/self/mountinfo");
     fs::read_to_string(path)
         .map(|text| parse(&text))
-        .map_err(|source| with_sources(&PathError::of("read", path)(source)))
+        .map_err(|source| error_chain(&PathError::of("read", path)(source)))
 }
 
 /// Reads the lines of a table; one that is not as documented is left out.

@@ -1,9 +1,10 @@
 //! The filesystems of a sandbox, and mounts with mapped ids.
 
 use super::Feature;
-use super::check::{Check, Finding, Need, with_sources};
+use super::check::{Check, Finding, Need};
 use super::mount_table::{Mount, covers_of_proc};
 use super::trial::{Outcome, Trial};
+use crate::error_chain;
 use crate::host::{DeviceTree, DeviceTreeError};
 use crate::sys::probe_calls::Step;
 
@@ -113,8 +114,8 @@ fn judge_device_tree(made: Result<(), DeviceTreeError>, attached: &Outcome) -> (
     };
     match made {
         Ok(()) => (attached, Ok("made /dev/null and five others, attached nowhere".into())),
-        Err(error @ DeviceTreeError::Entry { .. }) => (attached, Err(with_sources(&error))),
-        Err(error) => (Err(with_sources(&error)), Err("not tried: there is no filesystem for them".into())),
+        Err(error @ DeviceTreeError::Entry { .. }) => (attached, Err(error_chain(&error))),
+        Err(error) => (Err(error_chain(&error)), Err("not tried: there is no filesystem for them".into())),
     }
 }
 

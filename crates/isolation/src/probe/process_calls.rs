@@ -4,7 +4,8 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::Feature;
-use super::check::{Check, Finding, Need, with_sources};
+use super::check::{Check, Finding, Need};
+use crate::error_chain;
 use crate::host::RunnerImage;
 use crate::sys::probe_calls::close_range_on_nothing;
 
@@ -71,7 +72,7 @@ fn open_in_root() -> Finding {
 /// Makes an empty file the way the runner's is made. vm.memfd_noexec=2 refuses that; a kernel that ignores the wish
 /// for an executable file leaves the bits of its mode out.
 fn make_memory_file() -> Finding {
-    let file = RunnerImage::new(&[]).map_err(|error| with_sources(&error))?;
+    let file = RunnerImage::new(&[]).map_err(|error| error_chain(&error))?;
     let mode = fstat(&file).map_err(|error| format!("fstat: {error}"))?.st_mode;
     if mode & 0o111 == 0 {
         return Err(format!("the kernel made one that cannot be executed, of mode {:o}", mode & 0o777));
