@@ -1,12 +1,13 @@
 //! Private daemons that were killed before they could clean up: their sandboxes, cgroups and directories go.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use sandkasten_isolation::host::PathError;
 
 use super::RecoveryError;
-use super::orphans::{clear, kill};
+use super::orphans::end_sandboxes;
 use crate::places::{instance_name, lock};
 use crate::session::Sessions;
 
@@ -41,12 +42,7 @@ pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
 
 fn clean_one(sessions: &Sessions, run: &Path) -> Result<(), RecoveryError> {
     let (layout, instance) = (sessions.layout(), instance_name(run)?);
-    for pid in layout.runners(&instance)? {
-        kill(pid)?;
-    }
-    for name in layout.sessions(&instance)? {
-        clear(layout, &instance, &name)?;
-    }
+    end_sandboxes(layout, &instance, &BTreeSet::new(), &BTreeSet::new())?;
     layout.release(&instance)?;
     fs::remove_dir_all(run).map_err(PathError::of("remove", run))?;
     tracing::info!(directory = %run.display(), "cleared away what an interrupted `run` left");

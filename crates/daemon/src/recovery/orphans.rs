@@ -20,17 +20,7 @@ pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
     let (layout, instance) = (sessions.layout(), sessions.places().instance.as_str());
     let runners: BTreeSet<i32> = live.iter().map(|session| session.process.pid()).collect();
     let names: BTreeSet<&str> = live.iter().map(|session| session.id.as_str()).collect();
-    for pid in layout.runners(instance)? {
-        if !runners.contains(&pid) {
-            kill(pid)?;
-        }
-    }
-    for name in layout.sessions(instance)? {
-        if !names.contains(name.as_str()) {
-            clear(layout, instance, &name)?;
-            tracing::info!(session = %name, "cleared away what an earlier daemon left");
-        }
-    }
+    end_sandboxes(layout, instance, &runners, &names)?;
     let directory = &sessions.places().sockets;
     for entry in fs::read_dir(directory).map_err(PathError::of("list", directory))? {
         let path = entry.map_err(PathError::of("list", directory))?.path();
@@ -42,17 +32,32 @@ pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
     Ok(())
 }
 
-/// Ends everything in a session's cgroup, the runner included, and removes it.
-pub(super) fn clear(layout: &Layout, instance: &str, session: &str) -> Result<(), RecoveryError> {
-    // Whose range it was does not matter any more.
-    let range = UidRange::default();
-    let cgroup = SessionCgroup::new(layout, instance, session, range);
-    cgroup.kill_all()?;
-    Ok(cgroup.remove()?)
+/// Ends every sandbox of a daemon's cgroups but those of the `kept` runners and session names.
+pub(super) fn end_sandboxes(
+    layout: &Layout,
+    instance: &str,
+    kept_runners: &BTreeSet<i32>,
+    kept_names: &BTreeSet<&str>,
+) -> Result<(), RecoveryError> {
+    for pid in layout.runners(instance)? {
+        if !kept_runners.contains(&pid) {
+            kill(pid)?;
+        }
+    }
+    for name in layout.sessions(instance)? {
+        if !kept_names.contains(name.as_str()) {
+            // Whose range it was does not matter any more.
+            let cgroup = SessionCgroup::new(layout, instance, &name, UidRange::default());
+            cgroup.kill_all()?;
+            cgroup.remove()?;
+            tracing::info!(session = %name, "cleared away what an earlier daemon left");
+        }
+    }
+    Ok(())
 }
 
 /// Kills a runner, and with it its sandbox.
-pub(super) fn kill(pid: i32) -> Result<(), RecoveryError> {
+fn kill(pid: i32) -> Result<(), RecoveryError> {
     let Some(raw) = Pid::from_raw(pid) else { return Ok(()) };
     let opened = rustix::process::pidfd_open(raw, rustix::process::PidfdFlags::empty());
     let process = match opened {

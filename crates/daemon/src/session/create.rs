@@ -1,8 +1,8 @@
 //! Making a session: each step has its own failure, and whatever was made before it is unmade.
 
-use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -10,9 +10,10 @@ use sandkasten_api::id::SessionId;
 use sandkasten_api::session::SessionStatus;
 use sandkasten_image::{Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
-use sandkasten_isolation::host::{LaunchRequest, Launched, PathError, RootDirectory, UidLease, launch};
+use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 
+use super::end::clear_away;
 use super::live::{Activity, LiveSession};
 use super::shell_slot::ShellSlot;
 use super::{Inner, SessionError, Sessions, expiry, plan};
@@ -176,14 +177,8 @@ impl Inner {
     }
 }
 
-fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &std::path::Path) -> SessionError {
-    let removed = cgroup.remove().and_then(|()| match fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(PathError::of("remove", socket)(error))
-        }
-        _ => Ok(()),
-    });
-    match removed {
+fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &Path) -> SessionError {
+    match clear_away(cgroup, socket) {
         Ok(()) => error,
         Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
     }

@@ -1,11 +1,13 @@
 //! The end of a session: everything it had is gone when these return.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use sandkasten_api::id::SessionId;
 use sandkasten_api::session::SessionStatus;
 use sandkasten_isolation::host::PathError;
+use sandkasten_isolation::host::cgroup::SessionCgroup;
 
 use super::{LiveSession, SessionError, Sessions};
 
@@ -15,7 +17,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::NotFound`] where it is not live any more.
     pub(crate) async fn destroy(&self, id: &SessionId) -> Result<(), SessionError> {
-        match self.read_live(|live| live.get(id).cloned()) {
+        match self.live(id) {
             Some(session) if session.mark_ended(SessionStatus::Destroyed) => {
                 self.end(&session, SessionStatus::Destroyed).await
             }
@@ -59,15 +61,18 @@ impl Sessions {
         let session = Arc::clone(session);
         tokio::task::spawn_blocking(move || {
             session.process.kill_and_wait()?;
-            session.cgroup.remove()?;
-            match fs::remove_file(&session.socket) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    Err(PathError::of("remove", &session.socket)(error).into())
-                }
-                _ => Ok(()),
-            }
+            Ok(clear_away(&session.cgroup, &session.socket)?)
         })
         .await
         .map_err(|source| SessionError::Task { source })?
+    }
+}
+
+/// Removes the cgroup and the runner's socket of a sandbox that has ended, or never stood. Blocking.
+pub(super) fn clear_away(cgroup: &SessionCgroup, socket: &Path) -> Result<(), PathError> {
+    cgroup.remove()?;
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PathError::of("remove", socket)(error)),
+        _ => Ok(()),
     }
 }

@@ -81,7 +81,7 @@ impl Sessions {
     /// Queues a command on a session's shell. Events come until the end; who drops the receiver stops the command.
     pub(crate) fn exec(&self, session: Arc<LiveSession>, options: ExecOptions) -> mpsc::Receiver<ExecEvent> {
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let store = self.store().clone();
+        let sessions = self.clone();
         let in_use = InUse::new(&session);
         tokio::spawn(async move {
             let slot = tokio::select! {
@@ -89,28 +89,15 @@ impl Sessions {
                 () = events.closed() => return,
             };
             let run = Run { session: &session, options, events: &events };
-            let (event, cwd) = match run.carry_out(slot).await {
-                Ok(end) => {
-                    let cwd = end.cwd.clone();
-                    (ExecEvent::End(end), Some(cwd))
-                }
-                Err(failure) => (ExecEvent::Failure(failure), None),
-            };
-            let now = super::now();
-            let expires_at = session.touch(now, cwd.as_deref());
+            let result = run.carry_out(slot).await;
+            sessions.note_use(&session, result.as_ref().ok().map(|end| end.cwd.as_str()));
             drop(in_use);
             // The receiver may be gone; then nobody wants to know.
-            events.send(event).await.ok();
-            let cwd = session.activity().cwd.clone();
-            if let Err(error) = store.touch(&session.id, &cwd, now, expires_at).await {
-                tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
-            }
+            events.send(result.map_or_else(ExecEvent::Failure, ExecEvent::End)).await.ok();
         });
         receiver
     }
-}
 
-impl Sessions {
     /// Ends a command that an earlier daemon left running in a session, and that nobody waits for any more. The shell is
     /// taken before anybody else can have it, and given back in order.
     ///

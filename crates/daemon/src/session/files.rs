@@ -136,16 +136,7 @@ impl Sessions {
     ) -> Result<T, SessionError> {
         let done =
             tokio::task::spawn_blocking(work).await.map_err(|source| SessionError::Task { source })??;
-        let now = super::now();
-        let expires_at = session.touch(now, None);
-        let (store, session) = (self.store().clone(), Arc::clone(session));
-        // Not waited for: the answer does not depend on it.
-        tokio::spawn(async move {
-            let cwd = session.activity().cwd.clone();
-            if let Err(error) = store.touch(&session.id, &cwd, now, expires_at).await {
-                tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
-            }
-        });
+        self.note_use(session, None);
         Ok(done)
     }
 }

@@ -12,7 +12,7 @@ use sandkasten_isolation::plan::UidRange;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-use super::link::describe;
+use super::link::{Description, describe};
 use super::shell_slot::ShellSlot;
 use super::{SessionError, expiry};
 use crate::store::SessionRow;
@@ -62,10 +62,8 @@ impl LiveSession {
         socket: PathBuf,
         cgroup: SessionCgroup,
     ) -> Result<Self, SessionError> {
-        let description = describe(&socket)?;
-        let root = description.root.try_clone().map_err(|source| SessionError::Bind { source })?;
-        let cwd = description.cwd.clone();
-        let shell = ShellSlot::adopted(description, &cgroup)?;
+        let Description { generation, cwd, root, shell } = describe(&socket)?;
+        let shell = ShellSlot::adopted(shell, generation, &cgroup)?;
         Ok(Self {
             id: row.id,
             image: row.image,
@@ -127,15 +125,15 @@ impl LiveSession {
         first
     }
 
-    /// Notes a use at `now`, with the shell's directory where it is known, and returns the new expiry.
-    pub(super) fn touch(&self, now: Timestamp, cwd: Option<&str>) -> Timestamp {
+    /// Notes a use at `now`, with the shell's directory where it is known, and returns the directory and the new expiry.
+    pub(super) fn touch(&self, now: Timestamp, cwd: Option<&str>) -> (String, Timestamp) {
         let mut activity = self.activity();
         activity.last_activity = now;
         activity.expires_at = expiry(now, self.ttl_seconds);
         if let Some(cwd) = cwd {
             cwd.clone_into(&mut activity.cwd);
         }
-        activity.expires_at
+        (activity.cwd.clone(), activity.expires_at)
     }
 
     /// Returns when the sandbox has ended, for whatever reason: an idle connection to its runner ends with it.

@@ -132,7 +132,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::NotFound`], [`SessionError::Expired`] or [`SessionError::NotRunning`].
     pub(crate) async fn find(&self, id: &SessionId) -> Result<Arc<LiveSession>, SessionError> {
-        if let Some(session) = self.read_live(|live| live.get(id).cloned()) {
+        if let Some(session) = self.live(id) {
             return Ok(session);
         }
         match self.inner.store.find(id).await?.map(|row| row.status) {
@@ -150,7 +150,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::NotFound`], or the store's.
     pub(crate) async fn describe(&self, id: &SessionId) -> Result<Session, SessionError> {
-        if let Some(live) = self.read_live(|live| live.get(id).cloned()) {
+        if let Some(live) = self.live(id) {
             let mut session = live.describe();
             session.last_activity = Some(live.last_activity());
             let version = self.inner.layout.version_name();
@@ -183,6 +183,24 @@ impl Sessions {
             pids_limit: limits.pids,
             oom_kills: usage.oom_kills,
         })
+    }
+
+    /// Returns a session that has not ended.
+    fn live(&self, id: &SessionId) -> Option<Arc<LiveSession>> {
+        self.read_live(|live| live.get(id).cloned())
+    }
+
+    /// Notes a use of a session, with the shell's directory where it has become known. Written down in the background: no
+    /// answer depends on it.
+    fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
+        let now = now();
+        let (cwd, expires_at) = session.touch(now, cwd);
+        let (store, session) = (self.inner.store.clone(), Arc::clone(session));
+        tokio::spawn(async move {
+            if let Err(error) = store.touch(&session.id, &cwd, now, expires_at).await {
+                tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
+            }
+        });
     }
 
     fn read_live<T>(&self, read: impl FnOnce(&HashMap<SessionId, Arc<LiveSession>>) -> T) -> T {

@@ -1,5 +1,7 @@
 //! The daemon's view of a session's shell: which process it is, and which group the next command's processes are in.
 
+use std::os::fd::OwnedFd;
+
 use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup, SessionCgroup};
 use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
 
@@ -32,7 +34,7 @@ impl ShellSlot {
     ///
     /// # Errors
     /// [`ProcessError`] where the shell has ended already.
-    pub(crate) fn first(shell: std::os::fd::OwnedFd) -> Result<Self, ProcessError> {
+    pub(crate) fn first(shell: OwnedFd) -> Result<Self, ProcessError> {
         Ok(Self {
             process: SandboxProcess::from_descriptor(shell)?,
             generation: 1,
@@ -47,8 +49,12 @@ impl ShellSlot {
     ///
     /// # Errors
     /// [`SessionError`] where the shell has ended or its cgroup cannot be read.
-    pub(crate) fn adopted(description: Description, cgroup: &SessionCgroup) -> Result<Self, SessionError> {
-        let process = SandboxProcess::from_descriptor(description.shell)?;
+    pub(crate) fn adopted(
+        shell: OwnedFd,
+        generation: u64,
+        cgroup: &SessionCgroup,
+    ) -> Result<Self, SessionError> {
+        let process = SandboxProcess::from_descriptor(shell)?;
         let mut left = cgroup.process_group_numbers()?;
         let next_group = left.iter().max().map_or(FIRST_PROCESS_GROUP, |highest| highest + 1);
         let mut group = None;
@@ -58,7 +64,7 @@ impl ShellSlot {
             }
         }
         left.retain(|number| Some(*number) != group && *number != FIRST_PROCESS_GROUP);
-        Ok(Self { process, generation: description.generation, group, left, next_group })
+        Ok(Self { process, generation, group, left, next_group })
     }
 
     /// Replaces the shell by the one the runner describes. Blocking.
