@@ -108,9 +108,19 @@ pub enum ShellPreference {
     Sh,
 }
 
-/// Everything the runner needs to build the sandbox from inside. Mounts travel beside it as descriptors, in the
-/// order: device tree, layers (topmost first), binds, v1 `tasks` files of the session, v1 `tasks` files of the runner, the
-/// directory and the `cgroup.procs` file of the first v2 process group, the lock on the uid range.
+/// How many descriptors of the session's cgroups come with a plan. Found out by the launch, not planned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CgroupDescriptors {
+    /// v1 `tasks` files of the session.
+    pub(crate) session_tasks: usize,
+    /// v1 `tasks` files that the runner itself moves to.
+    pub(crate) runner_tasks: usize,
+    /// The directory and the `cgroup.procs` file of the first v2 process group: two, or none.
+    pub(crate) process_group: usize,
+}
+
+/// Everything the runner needs to build the sandbox from inside. What it builds from travels beside it as descriptors, in
+/// the order: device tree, layers (topmost first), binds, cgroups, the lock on the uid range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxPlan {
     /// The UTS name; must be a valid host name.
@@ -121,12 +131,6 @@ pub struct SandboxPlan {
     pub layers: usize,
     /// Where each read-only bind goes, absolute inside; one descriptor each.
     pub binds: Vec<String>,
-    /// How many v1 `tasks` files of the session come as descriptors.
-    pub session_tasks: usize,
-    /// How many v1 `tasks` files that the runner itself moves to come as descriptors.
-    pub runner_tasks: usize,
-    /// Whether a v2 process group comes as two descriptors.
-    pub has_process_group: bool,
     /// Whether the root filesystem can be written to.
     pub root: RootMode,
     /// The writable mounts.
@@ -246,9 +250,6 @@ mod tests {
             staging: "/staging".into(),
             layers: 1,
             binds: vec!["/usr".into()],
-            session_tasks: 0,
-            runner_tasks: 0,
-            has_process_group: false,
             root: RootMode::ReadOnly,
             tmpfs: Vec::new(),
             files: Vec::new(),

@@ -50,9 +50,6 @@ pub(super) fn plan(
         staging: staging.to_owned(),
         layers: image.layers.len(),
         binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
-        session_tasks: 0,
-        runner_tasks: 0,
-        has_process_group: false,
         root: root(config),
         tmpfs: writable_mounts(config),
         files: vec![

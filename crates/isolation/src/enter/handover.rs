@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::SendFlags;
 
 use crate::descriptor_message;
-use crate::plan::{SandboxPlan, SetupReply};
+use crate::plan::{CgroupDescriptors, SandboxPlan, SetupReply};
 use crate::sys;
 
 /// The largest plan, in bytes; below what a packet socket carries by default.
@@ -88,24 +88,23 @@ pub fn receive() -> Result<Handover, HandoverError> {
         .map_err(|source| HandoverError::Descriptors { source })?;
     let (bytes, received) = descriptor_message::receive(setup.as_fd(), MAX_PLAN_BYTES)
         .map_err(|source| HandoverError::Receive { source })?;
-    let plan: SandboxPlan =
+    let (cgroups, plan): (CgroupDescriptors, SandboxPlan) =
         postcard::from_bytes(&bytes).map_err(|source| HandoverError::Decode { source })?;
-    let group = if plan.has_process_group { 2 } else { 0 };
-    let expected = 2 + plan.layers + plan.binds.len() + plan.session_tasks + plan.runner_tasks + group;
+    let CgroupDescriptors { session_tasks, runner_tasks, process_group } = cgroups;
+    let expected = 2 + plan.layers + plan.binds.len() + session_tasks + runner_tasks + process_group;
     if received.len() != expected {
         return Err(HandoverError::Count { expected, received: received.len() });
     }
     let mut received = received.into_iter();
     let mut take = |count: usize| received.by_ref().take(count).collect::<Vec<_>>();
     let missing = || HandoverError::Count { expected, received: 0 };
-    let mut one = take(1);
-    let device_tree = one.pop().ok_or_else(missing)?;
+    let device_tree = take(1).pop().ok_or_else(missing)?;
     let files = Files {
         layers: take(plan.layers),
         binds: take(plan.binds.len()),
-        session_tasks: take(plan.session_tasks),
-        runner_tasks: take(plan.runner_tasks),
-        process_group: match <[OwnedFd; 2]>::try_from(take(group)) {
+        session_tasks: take(session_tasks),
+        runner_tasks: take(runner_tasks),
+        process_group: match <[OwnedFd; 2]>::try_from(take(process_group)) {
             Ok([directory, procs]) => Some(ProcessGroupFiles { directory, procs }),
             Err(_) => None,
         },

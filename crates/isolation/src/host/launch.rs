@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair}
 use super::cgroup::SessionCgroup;
 use super::{DeviceTree, DeviceTreeError, PathError, RunnerImage, SandboxProcess, UidLease};
 use crate::descriptor_message;
-use crate::plan::{InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
+use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
 use crate::sys::clone::{self, LaunchStep};
 use crate::sys::mount_attributes::set_mount_attributes;
 
@@ -193,19 +193,19 @@ fn hand_over(
         // A directory of the host may have other filesystems mounted below it.
         descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, mapping.as_fd())?);
     }
-    let mut plan = request.plan.clone();
     let session_tasks = request.cgroup.open_session_tasks()?;
     let runner_tasks = request.cgroup.open_runner_tasks()?;
-    let process_group = request.cgroup.open_first_process_group()?;
-    plan.session_tasks = session_tasks.len();
-    plan.runner_tasks = runner_tasks.len();
-    plan.has_process_group = process_group.is_some();
-    descriptors
-        .extend(session_tasks.into_iter().chain(runner_tasks).chain(process_group.into_iter().flatten()));
+    let process_group = request.cgroup.open_first_process_group()?.map_or_else(Vec::new, Vec::from);
+    let cgroups = CgroupDescriptors {
+        session_tasks: session_tasks.len(),
+        runner_tasks: runner_tasks.len(),
+        process_group: process_group.len(),
+    };
+    descriptors.extend(session_tasks.into_iter().chain(runner_tasks).chain(process_group));
     let lease = request.lease.as_fd().try_clone_to_owned();
     descriptors
         .push(lease.map_err(|source| LaunchError::Descriptor { what: "duplicate the uid lease", source })?);
-    send_plan(setup, &plan, &descriptors).map_err(|source| LaunchError::Send { source })?;
+    send_plan(setup, request.plan, cgroups, &descriptors).map_err(|source| LaunchError::Send { source })?;
     drop(descriptors);
     let (reply, received) = receive_reply(setup).map_err(|source| LaunchError::Receive { source })?;
     let mut received = received.into_iter();
@@ -246,8 +246,13 @@ fn mapped_mount(
     Ok(mount)
 }
 
-fn send_plan(setup: BorrowedFd<'_>, plan: &SandboxPlan, descriptors: &[OwnedFd]) -> io::Result<()> {
-    let bytes = postcard::to_stdvec(plan).map_err(io::Error::other)?;
+fn send_plan(
+    setup: BorrowedFd<'_>,
+    plan: &SandboxPlan,
+    cgroups: CgroupDescriptors,
+    descriptors: &[OwnedFd],
+) -> io::Result<()> {
+    let bytes = postcard::to_stdvec(&(cgroups, plan)).map_err(io::Error::other)?;
     let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
     descriptor_message::send(setup, &bytes, &descriptors, SendFlags::empty())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -158,13 +158,13 @@ impl SandboxProcess {
         }
     }
 
-    /// Opens the process's user namespace file for comparison. Blocking.
+    /// Reads which namespace of a kind the process is in, for comparison. Blocking.
     ///
     /// # Errors
     /// The [`PathError`] of the link.
     pub fn namespace(&self, name: &str) -> Result<PathBuf, PathError> {
         let path = PathBuf::from(format!("/proc/{}/ns/{name}", self.pid));
-        fs::read_link(&path).map_err(PathError::of("read", Path::new(&path)))
+        fs::read_link(&path).map_err(PathError::of("read", &path))
     }
 }
 

@@ -40,12 +40,11 @@ pub(crate) enum Group<'a> {
 }
 
 /// What the child failed at before it became the program, as the byte it reports.
-pub(crate) const STEPS: [&str; 7] = [
+pub(crate) const STEPS: [&str; 6] = [
     "join the session's cgroup",
     "start a new session",
     "become the sandbox user",
     "arrange descriptors",
-    "reset signals",
     "install the seccomp filter",
     "execute the program",
 ];
@@ -150,11 +149,11 @@ fn become_program(
     if let Some(filter) = spawn.filter
         && let Err(error) = seccomp_filter::install_filter(filter)
     {
-        return (5, number(error));
+        return (4, number(error));
     }
     // SAFETY: the arrays are NULL-terminated and point into strings that the caller keeps alive.
     unsafe { libc::execve(spawn.program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    (6, number(io::Error::last_os_error()))
+    (5, number(io::Error::last_os_error()))
 }
 
 /// Changes all ids of the process; raw calls, because the runner has no other threads to keep in step.

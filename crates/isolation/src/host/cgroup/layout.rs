@@ -186,14 +186,9 @@ impl Layout {
         for root in self.roots() {
             make_directory(&root.join(name))?;
         }
-        if let Some((root, controllers)) = &self.unified
-            && !controllers.is_empty()
-        {
-            let wanted: Vec<String> = controllers.iter().map(|c| format!("+{}", c.name())).collect();
-            for directory in [root.clone(), root.join(name)] {
-                let path = directory.join("cgroup.subtree_control");
-                fs::write(&path, wanted.join(" ")).map_err(PathError::of("enable controllers in", &path))?;
-            }
+        if let Some((root, controllers)) = &self.unified {
+            enable(controllers, root)?;
+            enable(controllers, &root.join(name))?;
         }
         Ok(())
     }
@@ -271,6 +266,17 @@ impl Layout {
         }
         roots
     }
+}
+
+/// Makes controllers available to the cgroups in a directory; none are left alone.
+pub(super) fn enable(controllers: &[Controller], directory: &Path) -> Result<(), PathError> {
+    if controllers.is_empty() {
+        return Ok(());
+    }
+    let wanted: Vec<String> =
+        controllers.iter().map(|controller| format!("+{}", controller.name())).collect();
+    super::hierarchy::write(directory, "cgroup.subtree_control", &wanted.join(" "))
+        .map_err(|error| PathError { action: "enable controllers in", ..error })
 }
 
 pub(super) fn make_directory(path: &Path) -> Result<(), PathError> {

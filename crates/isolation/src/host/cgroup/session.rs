@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use super::hierarchy::{read_keyed, read_number, write};
-use super::layout::{Controller, Layout, Version, make_directory, remove_directory};
+use super::layout::{Controller, Layout, Version, enable, make_directory, remove_directory};
 use super::process_group::{GroupError, ProcessGroup};
 use crate::host::PathError;
 use crate::plan::UidRange;
@@ -95,7 +95,7 @@ impl SessionCgroup {
         for root in self.layout.roots() {
             make_directory(&self.directory_in(&root))?;
         }
-        self.make_unified()?;
+        self.make_process_groups()?;
         self.limit_memory(limits.memory_bytes)?;
         let (version, directory) = self.controller(Controller::Cpu);
         let quota = (limits.cpu_millis * CPU_PERIOD_USEC / 1_000).max(1_000);
@@ -110,20 +110,17 @@ impl SessionCgroup {
         write(&directory, "pids.max", &limits.pids.to_string())
     }
 
-    /// Makes the inner cgroups of the v2 hierarchy, and lets the runner start processes in the first group: who starts a
+    /// Makes the first process group, with what has to be above it, and lets the runner start processes in it in v2: who starts a
     /// process there must be able to write `cgroup.procs` of the group and of the nearest cgroup above both, cgroups(7).
-    fn make_unified(&self) -> Result<(), PathError> {
-        let Some((root, controllers)) = &self.layout.unified else {
-            return make_directory(&self.group_parent().join(group_name(FIRST_PROCESS_GROUP)));
-        };
+    fn make_process_groups(&self) -> Result<(), PathError> {
+        let first = self.group_parent().join(group_name(FIRST_PROCESS_GROUP));
+        let Some((root, controllers)) = &self.layout.unified else { return make_directory(&first) };
         let own = self.directory_in(root);
         if !controllers.is_empty() {
-            let enabled: Vec<String> = controllers.iter().map(|c| format!("+{}", c.name())).collect();
-            write(&own, "cgroup.subtree_control", &enabled.join(" "))?;
+            enable(controllers, &own)?;
             make_directory(&own.join(RUNNER))?;
             make_directory(&own.join(LIMITED))?;
         }
-        let first = self.group_parent().join(group_name(FIRST_PROCESS_GROUP));
         make_directory(&first)?;
         for directory in [&own, &first] {
             let path = directory.join("cgroup.procs");
@@ -270,11 +267,10 @@ impl SessionCgroup {
     /// The [`PathError`] of a file that cannot be read.
     pub fn limits(&self) -> Result<Limits, PathError> {
         let (version, memory) = self.controller(Controller::Memory);
-        let (_, cpu) = self.controller(Controller::Cpu);
         let file = if version == Version::V2 { "memory.max" } else { "memory.limit_in_bytes" };
         let memory_bytes = read_number(&memory, file)?;
-        let (cpu_version, _) = self.controller(Controller::Cpu);
-        let quota = match cpu_version {
+        let (version, cpu) = self.controller(Controller::Cpu);
+        let quota = match version {
             Version::V1 => read_number(&cpu, "cpu.cfs_quota_us")?,
             Version::V2 => {
                 let path = cpu.join("cpu.max");
