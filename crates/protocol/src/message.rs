@@ -38,8 +38,6 @@ pub enum Reply {
         version: u16,
         /// Counts the shells of the session; the first is 1.
         generation: u64,
-        /// Whether a command is running.
-        busy: bool,
         /// The shell's working directory.
         cwd: String,
     },

@@ -266,7 +266,6 @@ impl EventLoop {
         let description = Reply::Description {
             version: VERSION,
             generation: self.generation,
-            busy: self.exec.is_some(),
             cwd: self.working_directory(),
         };
         if let Some(shell) = &self.shell {
@@ -313,11 +312,12 @@ impl EventLoop {
     /// Ends the command whose status and output are complete.
     fn conclude(&mut self) {
         let Some(status) = self.exec.as_ref().and_then(Exec::ended) else { return };
-        let Some(exec) = self.exec.take() else { return };
+        let Some(mut exec) = self.exec.take() else { return };
         if exec.generation == self.generation {
             self.last_status = status;
         }
-        let (truncated, was_read) = (exec.truncated(), exec.was_read(&self.entered.control));
+        let was_read = exec.was_read(&self.entered.control);
+        let truncated = exec.truncated();
         let (connection, output) = exec.dismantle(&self.entered.control);
         self.background_outputs.extend(output);
         if self.background_outputs.len() > MAX_BACKGROUND_OUTPUTS {

@@ -41,6 +41,8 @@ pub(crate) struct Exec {
     /// What was written before anything had read the command file: the command's first words, or a complaint of a shell
     /// that does not run it and will be replaced.
     early: Option<Vec<u8>>,
+    /// Once it was, it stays so.
+    was_read: bool,
     ending: Option<Ending>,
 }
 
@@ -98,6 +100,7 @@ impl Exec {
                 allowance: command.output_limit,
                 truncated: false,
                 early: Some(Vec::new()),
+                was_read: false,
                 ending: None,
             }),
             Err(error) => {
@@ -147,9 +150,12 @@ impl Exec {
     }
 
     /// Whether anything has read the command file: where nothing has, the command did not run, whatever was reported.
-    pub(crate) fn was_read(&self, control: &OwnedFd) -> bool {
-        let status = rustix::fs::statat(control, format!("c{}", self.number), AtFlags::SYMLINK_NOFOLLOW);
-        status.is_ok_and(|status| status.st_atime != NEVER_READ)
+    pub(crate) fn was_read(&mut self, control: &OwnedFd) -> bool {
+        if !self.was_read {
+            let status = rustix::fs::statat(control, format!("c{}", self.number), AtFlags::SYMLINK_NOFOLLOW);
+            self.was_read = status.is_ok_and(|status| status.st_atime != NEVER_READ);
+        }
+        self.was_read
     }
 
     /// Reads once from the FIFO and passes it on as far as the limit allows.
