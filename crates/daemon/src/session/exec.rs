@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::force::{ForceError, end_command};
-use super::link::{Link, LinkError, describe};
+use super::link::{Link, LinkError};
 use super::live::{InUse, LiveSession};
 use super::shell_slot::{Prepared, ShellSlot};
 use super::{SessionError, Sessions};
@@ -104,10 +104,9 @@ impl Sessions {
     /// # Errors
     /// [`ExecFailure`], where the command could not be ended.
     pub(crate) async fn end_orphan(session: &LiveSession) -> Result<(), ExecFailure> {
-        let slot = session.shell.lock().await;
-        let Some(group) = slot.group(&session.cgroup) else { return Ok(()) };
+        let mut slot = session.shell.lock().await;
         let mut link = Link::open(&session.socket, &Request::Follow).await.map_err(SessionError::from)?;
-        match end_command(&group, slot.pid(), &mut link).await {
+        match end_command(session, &mut slot, &mut link).await {
             Ok(_) | Err(ForceError::NothingRuns) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -154,7 +153,7 @@ impl Run<'_> {
             let mut link = self.explain_loss(opened).await?;
             let Request::Run(RunCommand { command, .. }) = request else { continue };
             self.options.command = command;
-            match self.follow(&mut link, started, &slot).await? {
+            match self.follow(&mut link, started, &mut slot).await? {
                 Some(finished) => {
                     return Ok(ExecEnd {
                         exit_code: finished.status,
@@ -174,7 +173,7 @@ impl Run<'_> {
         &self,
         link: &mut Link,
         started: Instant,
-        slot: &ShellSlot,
+        slot: &mut ShellSlot,
     ) -> Result<Option<Finished>, ExecFailure> {
         let deadline = sleep_until(tokio::time::Instant::from_std(started + self.options.timeout));
         tokio::pin!(deadline);
@@ -202,18 +201,15 @@ impl Run<'_> {
                 Incoming::Reply(_) => return Err(SessionError::from(LinkError::Unexpected).into()),
             }
         };
-        let Some(group) = slot.group(&self.session.cgroup) else {
-            return Err(ExecFailure::ShellKeepsEnding);
-        };
-        let ended = end_command(&group, slot.pid(), link).await;
+        let ended = end_command(self.session, slot, link).await;
         if let Some(status) = self.session.end_status() {
             return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
         }
-        let ended = match ended {
+        let shell_restarted = match ended {
             Err(ForceError::Link(error)) => self.explain_loss(Err(error.into())).await?,
+            Err(ForceError::Renew(error)) => self.explain_loss(Err(error.into())).await?,
             ended => ended?,
         };
-        let shell_restarted = ended.generation != slot.generation();
         Err(match interruption {
             Interruption::Deadline => {
                 ExecFailure::TimedOut { timeout: self.options.timeout, shell_restarted }
@@ -222,18 +218,9 @@ impl Run<'_> {
         })
     }
 
-    /// Asks the runner which shell there is now.
     async fn renew(&self, slot: &mut ShellSlot) -> Result<(), ExecFailure> {
-        let socket = self.session.socket.clone();
-        let described = tokio::task::spawn_blocking(move || describe(&socket))
-            .await
-            .map_err(|source| SessionError::Task { source })?;
-        let description = self.explain_loss(described.map_err(SessionError::from)).await?;
-        // A shell that has ended again is found out by the next attempt.
-        match slot.replace(description) {
-            Ok(()) | Err(sandkasten_isolation::host::ProcessError::Ended) => Ok(()),
-            Err(error) => Err(SessionError::from(error).into()),
-        }
+        let renewed = slot.renew(&self.session.socket).await;
+        self.explain_loss(renewed.map_err(SessionError::from)).await
     }
 
     /// Turns a failure of a sandbox that has meanwhile ended into that end.

@@ -6,6 +6,7 @@ use sandkasten_isolation::host::cgroup::{CgroupError, GroupError};
 use sandkasten_isolation::host::{FileError, LaunchError, LeaseError, PathError, ProcessError};
 
 use super::link::LinkError;
+use super::shell_slot::RenewError;
 use crate::store::StoreError;
 
 /// The failures of the session service. Those in the upper half are the client's to mend.
@@ -77,6 +78,9 @@ pub(crate) enum SessionError {
     /// The processes of a command could not be handled.
     #[error(transparent)]
     Group(#[from] GroupError),
+    /// The shell that took another's place could not be found out.
+    #[error(transparent)]
+    Renew(#[from] RenewError),
     /// The runner could not be talked to.
     #[error(transparent)]
     Link(#[from] LinkError),

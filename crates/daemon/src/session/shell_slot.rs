@@ -1,11 +1,13 @@
 //! The daemon's view of a session's shell: which process it is, and which group the next command's processes are in.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
+use rustix::process::Signal;
 use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup, SessionCgroup};
 use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
 
-use super::link::Description;
+use super::link::{Description, LinkError, describe};
 use super::session_error::SessionError;
 
 /// The shell of a session. Held by whoever runs a command.
@@ -27,6 +29,23 @@ pub(super) enum Prepared {
     Ready,
     /// The shell has ended; ask the runner for the new one.
     ShellEnded,
+}
+
+/// Why the shell that took another's place could not be found out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RenewError {
+    /// The runner does not answer.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// The process could not be handled.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// A task of the daemon ended early.
+    #[error("a task of the daemon ended early")]
+    Task {
+        /// Why.
+        source: tokio::task::JoinError,
+    },
 }
 
 impl ShellSlot {
@@ -67,17 +86,34 @@ impl ShellSlot {
         Ok(Self { process, generation, group, left, next_group })
     }
 
-    /// Replaces the shell by the one the runner describes. Blocking.
+    /// Asks the runner which shell there is now. A shell that has ended again is found out when the next command is
+    /// prepared.
     ///
     /// # Errors
-    /// [`ProcessError`] where that one has ended, too.
-    pub(super) fn replace(&mut self, description: Description) -> Result<(), ProcessError> {
-        self.process = SandboxProcess::from_descriptor(description.shell)?;
-        self.generation = description.generation;
+    /// [`RenewError`] where the runner does not answer.
+    pub(super) async fn renew(&mut self, socket: &Path) -> Result<(), RenewError> {
+        let socket = socket.to_owned();
+        let described = tokio::task::spawn_blocking(move || describe(&socket)).await;
+        let Description { generation, shell, .. } =
+            described.map_err(|source| RenewError::Task { source })??;
+        self.process = match SandboxProcess::from_descriptor(shell) {
+            Ok(process) => process,
+            Err(ProcessError::Ended) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.generation = generation;
         self.left.extend(self.group.filter(|number| *number != FIRST_PROCESS_GROUP));
         // Where the runner starts every shell; what earlier ones left there shows when the next command is prepared.
         self.group = Some(FIRST_PROCESS_GROUP);
         Ok(())
+    }
+
+    /// Interrupts the shell, and nothing else. Never blocks.
+    ///
+    /// # Errors
+    /// [`ProcessError::Kill`].
+    pub(super) fn interrupt(&self) -> Result<(), ProcessError> {
+        self.process.signal(Signal::INT)
     }
 
     pub(super) fn generation(&self) -> u64 {

@@ -78,39 +78,27 @@ impl ProcessGroup {
         Ok(text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 0).collect())
     }
 
-    /// Sends `signal` to every process but `spared`, and `to_spared` to that one where it is in the group. The group is
-    /// frozen meanwhile, so that nothing forks away from under the signal. Returns how many others there were. Blocking.
+    /// Sends `signal` to every process but `spared`. The group is frozen meanwhile, so that nothing forks away from under
+    /// the signal. Blocking.
     ///
     /// # Errors
     /// The kernel's. The group is thawed in every case.
-    pub fn signal(&self, signal: Signal, spared: Option<(i32, Option<Signal>)>) -> Result<usize, GroupError> {
+    pub fn signal(&self, signal: Signal, spared: Option<i32>) -> Result<(), GroupError> {
         self.freeze(true)?;
         let sent = self.signal_members(signal, spared);
         self.freeze(false)?;
         sent
     }
 
-    fn signal_members(
-        &self,
-        signal: Signal,
-        spared: Option<(i32, Option<Signal>)>,
-    ) -> Result<usize, GroupError> {
-        let mut others = 0;
-        for pid in self.members()? {
-            let signal = match spared {
-                Some((spared, to_spared)) if spared == pid => to_spared,
-                _ => {
-                    others += 1;
-                    Some(signal)
-                }
-            };
-            let (Some(signal), Some(process)) = (signal, Pid::from_raw(pid)) else { continue };
+    fn signal_members(&self, signal: Signal, spared: Option<i32>) -> Result<(), GroupError> {
+        for pid in self.members()?.into_iter().filter(|pid| Some(*pid) != spared) {
+            let Some(process) = Pid::from_raw(pid) else { continue };
             match kill_process(process, signal) {
                 Ok(()) | Err(rustix::io::Errno::SRCH) => {}
                 Err(source) => return Err(GroupError::Signal { pid, source: source.into() }),
             }
         }
-        Ok(others)
+        Ok(())
     }
 
     /// Kills every process in the group but `spared`, and waits for their ends, until none is left. Blocking.
@@ -128,7 +116,7 @@ impl ProcessGroup {
                 .iter()
                 .filter_map(|pid| Some((*pid, pidfd_open(Pid::from_raw(*pid)?, PidfdFlags::empty()).ok()?)))
                 .collect();
-            self.signal(Signal::KILL, spared.map(|pid| (pid, None)))?;
+            self.signal(Signal::KILL, spared)?;
             for (pid, descriptor) in descriptors {
                 let mut watched = [PollFd::new(&descriptor, PollFlags::IN)];
                 if !matches!(rustix::io::retry_on_intr(|| poll(&mut watched, Some(&KILL_PATIENCE))), Ok(1..))
