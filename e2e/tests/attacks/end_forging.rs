@@ -1,6 +1,6 @@
 //! A command cannot forge how it, or a later one, ended.
 
-use sandkasten_e2e::{TestSession, with_config, with_daemon};
+use sandkasten_e2e::{TestDaemon, TestSession, with_config, with_daemon};
 
 /// Runs a command and checks everything of its result.
 async fn assert_result(session: &TestSession, command: &str, exit_code: i32, output: &str) {
@@ -177,23 +177,29 @@ const DEFINITIONS: [&str; 22] = [
     "true() { return 1; }; false() { return 0; }; test() { return 0; }; set() { :; }",
 ];
 
+/// Runs a definition in a session of its own, and returns what of the commands behind it is not answered as it should.
+async fn falsehoods_after(daemon: &TestDaemon, definition: &str) -> Vec<String> {
+    let session = daemon.session().await;
+    let mut wrong = Vec::new();
+    if let Err(error) = session.try_exec(definition, Some(5_000)).await {
+        wrong.push(format!("{definition}: {error}"));
+    }
+    for (command, exit_code, output) in [("echo alive", 0, "alive\n"), ("(exit 9)", 9, "")] {
+        match session.try_exec(command, Some(5_000)).await {
+            Ok(result) if (result.exit_code, result.output.as_str()) == (exit_code, output) => {}
+            other => wrong.push(format!("{command} after {definition}: {other:?}")),
+        }
+    }
+    daemon.client().destroy_session(&session.id).await.expect("destroyed");
+    wrong
+}
+
 #[test]
 fn definitions_over_the_words_of_the_wrapper_do_not_change_later_results() {
     with_daemon(async |daemon| {
         let mut wrong = Vec::new();
         for definition in DEFINITIONS {
-            let session = daemon.session().await;
-            if let Err(error) = session.try_exec(definition, Some(5_000)).await {
-                wrong.push(format!("{definition}: {error}"));
-                continue;
-            }
-            for (command, exit_code, output) in [("echo alive", 0, "alive\n"), ("(exit 9)", 9, "")] {
-                match session.try_exec(command, Some(5_000)).await {
-                    Ok(result) if (result.exit_code, result.output.as_str()) == (exit_code, output) => {}
-                    other => wrong.push(format!("{command} after {definition}: {other:?}")),
-                }
-            }
-            daemon.client().destroy_session(&session.id).await.expect("destroyed");
+            wrong.extend(falsehoods_after(daemon, definition).await);
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
     });
@@ -211,15 +217,7 @@ fn definitions_in_a_posix_shell_do_not_change_later_results() {
             "readonly __sandkasten_status",
             "IFS=0123456789",
         ] {
-            let session = daemon.session().await;
-            session.try_exec(definition, Some(5_000)).await.ok();
-            for (command, exit_code, output) in [("echo alive", 0, "alive\n"), ("(exit 9)", 9, "")] {
-                match session.try_exec(command, Some(5_000)).await {
-                    Ok(result) if (result.exit_code, result.output.as_str()) == (exit_code, output) => {}
-                    other => wrong.push(format!("{command} after {definition}: {other:?}")),
-                }
-            }
-            daemon.client().destroy_session(&session.id).await.expect("destroyed");
+            wrong.extend(falsehoods_after(daemon, definition).await);
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
     });
@@ -244,18 +242,7 @@ fn traps_and_prompts_do_not_change_results() {
             "PS4='$((__sandkasten_status=42))'; set -x; set +x",
             "trap '__sandkasten_status=42' DEBUG",
         ] {
-            let session = daemon.session().await;
-            if let Err(error) = session.try_exec(hook, Some(5_000)).await {
-                wrong.push(format!("{hook}: {error}"));
-                continue;
-            }
-            for (command, exit_code, output) in [("echo alive", 0, "alive\n"), ("(exit 9)", 9, "")] {
-                match session.try_exec(command, Some(5_000)).await {
-                    Ok(result) if (result.exit_code, result.output.as_str()) == (exit_code, output) => {}
-                    other => wrong.push(format!("{command} after {hook}: {other:?}")),
-                }
-            }
-            daemon.client().destroy_session(&session.id).await.expect("destroyed");
+            wrong.extend(falsehoods_after(daemon, hook).await);
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
     });
