@@ -104,7 +104,7 @@ impl Daemon {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let run = config.run_dir();
         let database = config.database_path();
-        Self::start_in(config, run, database).await
+        Self::start_in(config, move || Places::open(&run, database)).await
     }
 
     /// Starts a daemon that shares the images of a data directory with others and has everything else to itself, in the
@@ -114,10 +114,13 @@ impl Daemon {
     /// [`StartError`], with what to do about it.
     pub async fn start_private(config: Config, run: PathBuf) -> Result<Self, StartError> {
         let database = run.join("sandkasten.db");
-        Self::start_in(config, run, database).await
+        Self::start_in(config, move || Places::open_private(&run, database)).await
     }
 
-    async fn start_in(config: Config, run: PathBuf, database: PathBuf) -> Result<Self, StartError> {
+    async fn start_in(
+        config: Config,
+        open: impl FnOnce() -> Result<Places, PlacesError> + Send + 'static,
+    ) -> Result<Self, StartError> {
         if !rustix::process::geteuid().is_root() {
             return Err(StartError::NotRoot);
         }
@@ -127,7 +130,7 @@ impl Daemon {
         let prepared = tokio::task::spawn_blocking(move || {
             private_directory(&data_dir)?;
             private_directory(&data_dir.join("run"))?;
-            let places = Places::open(&run, database)?;
+            let places = open()?;
             let images = ImageStore::open(&data_dir).map_err(|source| StartError::Images { source })?;
             images.refresh_host().map_err(|source| StartError::HostImage { source })?;
             Ok::<_, StartError>((places, images))

@@ -93,6 +93,16 @@ impl Places {
         })
     }
 
+    /// Makes and locks the run directory of a private daemon, with none being cleared away meanwhile: until it is locked,
+    /// it looks like one that was abandoned. Blocking.
+    ///
+    /// # Errors
+    /// [`PlacesError`].
+    pub(crate) fn open_private(run: &Path, database: PathBuf) -> Result<Self, PlacesError> {
+        let _turn = run.parent().map(private_turn).transpose()?;
+        Self::open(run, database)
+    }
+
     /// Returns the path of a session's socket.
     pub(crate) fn socket(&self, session: &str) -> PathBuf {
         self.sockets.join(format!("{session}.sock"))
@@ -129,12 +139,25 @@ fn lock_patiently(run: &Path) -> Result<Option<OwnedFd>, PathError> {
     lock(run)
 }
 
+/// Waits for the turn to make a private run directory, or to clear abandoned ones away, below `runs`. Blocking, for as long
+/// as others take.
+pub(crate) fn private_turn(runs: &Path) -> Result<OwnedFd, PathError> {
+    let path = runs.join("private.lock");
+    let file = open_lock(&path)?;
+    rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
+        .map_err(PathError::of("lock", &path))?;
+    Ok(file)
+}
+
+fn open_lock(path: &Path) -> Result<OwnedFd, PathError> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::from_raw_mode(0o600)).map_err(PathError::of("open", path))
+}
+
 /// Locks a run directory, or returns none where another process holds it.
 pub(crate) fn lock(run: &Path) -> Result<Option<OwnedFd>, PathError> {
     let path = run.join("lock");
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file =
-        rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600)).map_err(PathError::of("open", &path))?;
+    let file = open_lock(&path)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(file)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),

@@ -8,7 +8,7 @@ use sandkasten_isolation::host::PathError;
 
 use super::RecoveryError;
 use super::orphans::end_sandboxes;
-use crate::places::{instance_name, lock};
+use crate::places::{instance_name, lock, private_turn};
 use crate::session::Sessions;
 
 /// The prefix of the run directories of private daemons, which live for one command.
@@ -20,6 +20,7 @@ const PRIVATE: &str = "private-";
 /// [`RecoveryError`], for the first thing that stays.
 pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
     let run = sessions.config().run_dir();
+    let _turn = private_turn(&run)?;
     for entry in fs::read_dir(&run).map_err(PathError::of("list", &run))? {
         let entry = entry.map_err(PathError::of("list", &run))?;
         let path = entry.path();
