@@ -10,6 +10,7 @@ use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use super::root::{Assembly, attach, new_filesystem};
 use crate::plan::{CONTROL_DIRECTORY, Owner, SANDBOX_ID, SandboxPlan};
+use crate::sys::mount_attributes::set_mount_attributes;
 
 /// What of `/proc` tells of the host or lets it be changed; hidden behind an empty file or directory. The whole of
 /// `/proc` is read-only besides.
@@ -65,6 +66,12 @@ pub enum MountsError {
         kind: &'static str,
         /// Where it was to go.
         target: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// New user namespaces could not be forbidden.
+    #[error("failed to set user.max_user_namespaces of the sandbox to 0")]
+    UserNamespaces {
         /// The kernel's reason.
         source: io::Error,
     },
@@ -129,8 +136,13 @@ fn mount_control_directory(assembly: &Assembly) -> Result<(), MountsError> {
 
 /// Mounts `/proc` of the new pid namespace, read-only, and hides what is the host's.
 fn mount_proc(assembly: &Assembly) -> Result<(), MountsError> {
-    let attributes = safe() | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    mount_new(assembly, "proc", "/proc", &[], attributes)?;
+    let attributes = safe() | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let make = |source| MountsError::Make { kind: "proc", target: "/proc".into(), source };
+    let proc = new_filesystem("proc", &[], attributes).map_err(make)?;
+    forbid_user_namespaces(&proc)?;
+    let attributes = attributes | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    set_mount_attributes(proc.as_fd(), libc::MOUNT_ATTR_RDONLY, None).map_err(make)?;
+    attach_at(assembly, "/proc", &proc)?;
     let mask = |path: &str, source| MountsError::Attach { target: path.to_owned(), source };
     let null = open_target(assembly, "/dev/null").map_err(|source| mask("/dev/null", source))?;
     for (name, kind) in MASKED {
@@ -147,6 +159,18 @@ fn mount_proc(assembly: &Assembly) -> Result<(), MountsError> {
         let cover = cover.map_err(|source| mask(&path, source))?;
         attach(cover.as_fd(), target.as_fd()).map_err(|source| mask(&path, source))?;
     }
+    Ok(())
+}
+
+/// Lets nobody make a user namespace within the runner's: a second lock beside the seccomp filter, and the only one where
+/// the profile leaves those calls open. user_namespaces(7), "/proc/sys/user", since Linux 4.9; the number counts for the
+/// writer's own namespace and everything below it.
+fn forbid_user_namespaces(proc: &OwnedFd) -> Result<(), MountsError> {
+    let failed = |source: rustix::io::Errno| MountsError::UserNamespaces { source: source.into() };
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let limit =
+        rustix::fs::openat(proc, "sys/user/max_user_namespaces", flags, Mode::empty()).map_err(failed)?;
+    rustix::io::write(&limit, b"0").map_err(failed)?;
     Ok(())
 }
 
