@@ -15,4 +15,5 @@ pub mod seccomp;
 mod sys;
 
 pub use error_chain::error_chain;
+pub use sys::attempted_call::attempt_call;
 pub use sys::process_exit::exit_now;

@@ -3,6 +3,7 @@
 //! Owns what is refused and why. It knows nothing of how a filter is installed, and makes no system call
 //! itself: the caller passes the compiled program to seccomp(2) after `no_new_privs` is set.
 
+mod attempt;
 mod compile;
 mod instruction;
 mod markdown;
@@ -25,6 +26,7 @@ mod program_tests;
 #[cfg(test)]
 mod table_tests;
 
+pub use self::attempt::{Attempt, Way, attempts};
 pub use self::compile::compile;
 pub use self::instruction::Instruction;
 pub use self::markdown::markdown_table;

@@ -3,6 +3,7 @@
 //! Each file holds one group of calls behind a safe function; nothing here decides anything.
 #![expect(unsafe_code, reason = "raw system calls live here and nowhere else")]
 
+pub(crate) mod attempted_call;
 pub(crate) mod clone;
 pub(crate) mod filesystem_ids;
 pub(crate) mod inherited;
