@@ -14,6 +14,9 @@ pub struct WriteFileRequest {
     /// The content as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The permission bits, in octal, at most `0777`; absent: those that the file has, or `0644` for a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
 }
 
 /// The query of `GET …/fs/read`.

@@ -149,10 +149,34 @@ impl Client {
     /// # Errors
     /// As every request; `Refused` with `INVALID_REQUEST` for a path outside.
     pub async fn write_file(&self, id: &SessionId, path: &str, content: &[u8]) -> Result<(), RequestError> {
+        self.write(id, path, content, None).await
+    }
+
+    /// Writes a file of a session that can be run.
+    ///
+    /// # Errors
+    /// As [`write_file`](Self::write_file).
+    pub async fn write_program(
+        &self,
+        id: &SessionId,
+        path: &str,
+        content: &[u8],
+    ) -> Result<(), RequestError> {
+        self.write(id, path, content, Some("0755".to_owned())).await
+    }
+
+    async fn write(
+        &self,
+        id: &SessionId,
+        path: &str,
+        content: &[u8],
+        mode: Option<String>,
+    ) -> Result<(), RequestError> {
         let request = WriteFileRequest {
             path: path.to_owned(),
             content_base64: Some(STANDARD.encode(content)),
             text: None,
+            mode,
         };
         let Acknowledged { .. } =
             self.call(self.session_request(Method::POST, id, "/fs/write").json(&request)).await?;

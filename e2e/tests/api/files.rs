@@ -59,6 +59,25 @@ fn files_belong_to_the_sandbox_user_and_keep_their_mode() {
 }
 
 #[test]
+fn a_mode_is_set_where_one_is_given_and_no_other_bits_with_it() {
+    with_daemon(async |daemon| {
+        let files = Files::new(daemon).await;
+        for (mode, shown) in [("0755", "755"), ("600", "600"), ("0000", "0")] {
+            let body = json!({"text": "echo ran", "mode": mode});
+            assert_eq!(files.write("run.sh", &body).await.status, 200, "{mode}");
+            assert_eq!(files.session.output("stat -c %a run.sh").await, shown);
+        }
+        for mode in ["4755", "01777", "0o755", "rwx", "", "75", "+755", "-755", "99999999999"] {
+            let body = json!({"text": "x", "mode": mode});
+            let message = files.write("run.sh", &body).await.message(400, "INVALID_REQUEST");
+            assert!(message.contains("mode") && message.contains("octal"), "{mode}: {message}");
+        }
+        assert_eq!(files.write("new.sh", &json!({"text": "echo ran", "mode": "0755"})).await.status, 200);
+        assert_eq!(files.session.output("./new.sh").await, "ran");
+    });
+}
+
+#[test]
 fn exactly_one_content_is_taken() {
     with_daemon(async |daemon| {
         let files = Files::new(daemon).await;

@@ -110,9 +110,10 @@ impl Sessions {
         session: &Arc<LiveSession>,
         path: FilePath,
         content: Vec<u8>,
+        mode: Option<u32>,
     ) -> Result<(), SessionError> {
         let writer = Arc::clone(session);
-        self.file_task(session, move || writer.root.write(path.as_str(), &content)).await
+        self.file_task(session, move || writer.root.write(path.as_str(), &content, mode)).await
     }
 
     /// Reads at most `limit` bytes of a file, and says whether it goes on behind them.

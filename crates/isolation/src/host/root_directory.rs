@@ -127,11 +127,12 @@ impl RootDirectory {
     }
 
     /// Writes a file whole or not at all: into a new file beside it, which then takes its name. Missing parent
-    /// directories are made; a symbolic link is written through; the mode of a file that was there is kept. Blocking.
+    /// directories are made; a symbolic link is written through. Without `mode`, permission bits alone, the mode of a file
+    /// that was there is kept. Blocking.
     ///
     /// # Errors
     /// [`FileError`]; the old content is then untouched.
-    pub fn write(&self, path: &str, content: &[u8]) -> Result<(), FileError> {
+    pub fn write(&self, path: &str, content: &[u8], mode: Option<u32>) -> Result<(), FileError> {
         self.as_sandbox_user(path, || {
             let mut resolved = path.to_owned();
             for _ in 0..MAX_LINKS {
@@ -144,7 +145,9 @@ impl RootDirectory {
                             if target.starts_with('/') { target } else { format!("{parent}/{target}") };
                     }
                     // Not a link, or nothing yet.
-                    Err(Errno::INVAL | Errno::NOENT) => return replace(&directory, name, content, path),
+                    Err(Errno::INVAL | Errno::NOENT) => {
+                        return replace(&directory, name, content, mode, path);
+                    }
                     Err(error) => return Err(explain("look at", path, error)),
                 }
             }
@@ -258,8 +261,14 @@ fn require_regular(file: &OwnedFd, path: &str) -> Result<(), FileError> {
     Ok(())
 }
 
-fn replace(directory: &OwnedFd, name: &str, content: &[u8], path: &str) -> Result<(), FileError> {
-    let mode = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+fn replace(
+    directory: &OwnedFd,
+    name: &str,
+    content: &[u8],
+    mode: Option<u32>,
+    path: &str,
+) -> Result<(), FileError> {
+    let kept = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(status) => match FileType::from_raw_mode(status.st_mode) {
             FileType::RegularFile => Mode::from_raw_mode(status.st_mode & 0o777),
             FileType::Directory => return Err(FileError::IsDirectory { path: path.to_owned() }),
@@ -271,6 +280,7 @@ fn replace(directory: &OwnedFd, name: &str, content: &[u8], path: &str) -> Resul
     if name.is_empty() || name == "." || name == ".." {
         return Err(FileError::IsDirectory { path: path.to_owned() });
     }
+    let mode = mode.map_or(kept, |mode| Mode::from_raw_mode(mode & 0o777));
     let temporary = temporary_name();
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(directory, &temporary, flags, Mode::from_raw_mode(0o600))

@@ -35,8 +35,9 @@ pub(in crate::http) async fn write(
             return Err(ApiError::invalid("both content_base64 and text are given; give one"));
         }
     };
+    let mode = request.mode.as_deref().map(parse_mode).transpose()?;
     let session = state.sessions.find(&id).await?;
-    state.sessions.write_file(&session, path, content).await?;
+    state.sessions.write_file(&session, path, content, mode).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
 
@@ -108,9 +109,20 @@ pub(in crate::http) async fn upload(
     let mut paths = Vec::new();
     for (path, content) in named.map_err(|error: crate::session::InvalidPath| ApiError::from(error))? {
         paths.push(path.as_str().to_owned());
-        state.sessions.write_file(&session, path, content.to_vec()).await?;
+        state.sessions.write_file(&session, path, content.to_vec(), None).await?;
     }
     Ok(Json(UploadResponse { ok: true, paths }))
+}
+
+/// Reads permission bits; setuid, setgid and sticky bits are not for clients to set.
+fn parse_mode(mode: &str) -> Result<u32, ApiError> {
+    let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+    match u32::from_str_radix(mode, 8) {
+        Ok(bits) if octal && bits <= 0o777 => Ok(bits),
+        _ => Err(ApiError::invalid(format!(
+            "mode is {mode:?}; expected permission bits in octal, 000 to 0777, as in \"0755\""
+        ))),
+    }
 }
 
 fn refused(error: &MultipartError) -> ApiError {
