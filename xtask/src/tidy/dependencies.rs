@@ -21,9 +21,17 @@ const PLACES: &[Place] = &[
     place("sandkasten-isolation", &[]),
     place("sandkasten-image", &[]),
     place("sandkasten-runner", &["sandkasten-protocol", "sandkasten-isolation"]),
+    // For build scripts alone.
+    place("sandkasten-static-program", &[]),
     place(
         "sandkasten-daemon",
-        &["sandkasten-api", "sandkasten-protocol", "sandkasten-isolation", "sandkasten-image"],
+        &[
+            "sandkasten-api",
+            "sandkasten-protocol",
+            "sandkasten-isolation",
+            "sandkasten-image",
+            "sandkasten-static-program",
+        ],
     ),
     place("sandkasten-client", &["sandkasten-api"]),
     // `image` and `doctor` work on the store and the kernel themselves, without a daemon.
