@@ -4,6 +4,7 @@
 //! `plan` and `seccomp` are pure data; `host` holds the undoable steps taken from outside by the daemon; `enter`
 //! the one-way steps taken from inside by the runner; `report` and `probe` say what the kernel really does.
 
+pub mod controls;
 pub mod descriptor_message;
 pub mod enter;
 mod error_chain;

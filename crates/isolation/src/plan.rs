@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::controls::Controls;
 use crate::seccomp::Instruction;
 
 /// Ids in a session's range; inside they are 0 to 65535.
@@ -147,6 +148,8 @@ pub struct SandboxPlan {
     pub seccomp: Option<Vec<Instruction>>,
     /// The most open files of a process.
     pub open_files: u64,
+    /// What is in force: everything, but in tests.
+    pub controls: Controls,
 }
 
 /// What makes a plan impossible.
@@ -258,6 +261,7 @@ mod tests {
             working_directory: "/workspace".into(),
             seccomp: None,
             open_files: 1024,
+            controls: crate::controls::Controls::default(),
         }
     }
 

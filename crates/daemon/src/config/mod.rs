@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use garde::Validate;
+use sandkasten_isolation::controls::Controls;
 use serde::Deserialize;
 
 pub use self::api_key::ApiKey;
@@ -105,6 +106,10 @@ pub struct Config {
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(dive)]
     pub dashboard: DashboardConfig,
+    /// What of a sandbox is in force: everything. No key sets it; see [`Controls`].
+    #[serde(skip)]
+    #[garde(skip)]
+    pub controls: Controls,
     /// Where each value that is no default came from, by the name of the key.
     #[serde(skip)]
     #[garde(skip)]
@@ -134,6 +139,7 @@ impl Default for Config {
             workspace: WorkspaceConfig::default(),
             security: SecurityConfig::default(),
             dashboard: DashboardConfig::default(),
+            controls: Controls::default(),
             sources: BTreeMap::new(),
             file_warnings: Vec::new(),
         }

@@ -81,7 +81,7 @@ impl Sessions {
         let leases =
             UidLeases::open(Path::new(LEASE_DIRECTORY)).map_err(|source| StartError::UidLeases { source })?;
         let runner = RunnerImage::new(RUNNER).map_err(|source| StartError::Runner { source })?;
-        let filter = sandkasten_isolation::seccomp::compile(plan::seccomp_profile(&config));
+        let filter = plan::filter(&config);
         Ok(Self {
             inner: Arc::new(Inner {
                 config,

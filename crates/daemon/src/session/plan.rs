@@ -2,11 +2,12 @@
 
 use sandkasten_api::id::SessionId;
 use sandkasten_image::Image;
+use sandkasten_isolation::controls::Control;
 use sandkasten_isolation::host::cgroup::Limits;
 use sandkasten_isolation::plan::{
     HOME_DIRECTORY, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs, WORKSPACE_DIRECTORY,
 };
-use sandkasten_isolation::seccomp::{Instruction, SeccompProfile};
+use sandkasten_isolation::seccomp::{Instruction, SeccompProfile, compile};
 
 use crate::config::{self, Config};
 
@@ -14,6 +15,8 @@ const MIB: u64 = 1 << 20;
 const OPEN_FILES: u64 = 65_536;
 /// An inode for each page: a tmpfs full of empty files costs the kernel no more than one full of data.
 const BYTES_PER_INODE: u64 = 4_096;
+/// How many times larger a limit is that a test turns off.
+const WEAKENED: u64 = 8;
 
 /// Returns the limits of a session's cgroup.
 pub(super) fn limits(config: &Config) -> Limits {
@@ -24,11 +27,27 @@ pub(super) fn limits(config: &Config) -> Limits {
         reason = "the configuration allows 0.01 to 1024 cores"
     )]
     let cpu_millis = (defaults.cpu_limit * 1_000.0).round() as u64;
-    Limits { cpu_millis, memory_bytes: defaults.mem_limit_mb * MIB, pids: u64::from(defaults.pids_limit) }
+    let factor = |control| if config.controls.keep(control) { 1 } else { WEAKENED };
+    Limits {
+        cpu_millis: cpu_millis * factor(Control::CpuLimit),
+        memory_bytes: defaults.mem_limit_mb * MIB * factor(Control::MemoryLimit),
+        pids: u64::from(defaults.pids_limit) * factor(Control::PidsLimit),
+    }
 }
 
-/// Returns the profile of the filter.
-pub(super) fn seccomp_profile(config: &Config) -> SeccompProfile {
+/// Compiles the filter of all sessions; none where the profile is `off`.
+pub(super) fn filter(config: &Config) -> Option<Vec<Instruction>> {
+    if [Control::Filter, Control::NoNewPrivileges].into_iter().any(|control| !config.controls.keep(control)) {
+        return None;
+    }
+    #[cfg_attr(not(feature = "weaken"), expect(unused_mut, reason = "only a weakened filter is changed"))]
+    let mut filter = compile(seccomp_profile(config))?;
+    #[cfg(feature = "weaken")]
+    config.controls.weaken_filter(&mut filter);
+    Some(filter)
+}
+
+fn seccomp_profile(config: &Config) -> SeccompProfile {
     match config.security.seccomp {
         config::SeccompProfile::Off => SeccompProfile::Off,
         config::SeccompProfile::Mvp => SeccompProfile::Mvp,
@@ -65,11 +84,12 @@ pub(super) fn plan(
         working_directory: WORKSPACE_DIRECTORY.to_owned(),
         seccomp: filter.map(<[Instruction]>::to_vec),
         open_files: OPEN_FILES,
+        controls: config.controls,
     }
 }
 
 fn root(config: &Config) -> RootMode {
-    if config.defaults.readonly_rootfs {
+    if config.defaults.readonly_rootfs && config.controls.keep(Control::RootReadOnly) {
         RootMode::ReadOnly
     } else {
         RootMode::Writable { size_bytes: share(config, u64::MAX, 1, 8) }
@@ -85,10 +105,11 @@ fn share(config: &Config, configured_mib: u64, parts: u64, of: u64) -> u64 {
 
 fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
     let defaults = &config.defaults;
+    let factor = |control| if config.controls.keep(control) { 1 } else { WEAKENED };
     let mount = |target: &str, size_bytes: u64, mode, owner| Tmpfs {
         target: target.to_owned(),
-        size_bytes,
-        inodes: (size_bytes / BYTES_PER_INODE).max(64),
+        size_bytes: size_bytes * factor(Control::TmpfsSize),
+        inodes: (size_bytes / BYTES_PER_INODE).max(64) * factor(Control::TmpfsInodes),
         mode,
         owner,
     };

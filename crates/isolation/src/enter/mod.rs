@@ -24,6 +24,7 @@ pub use root::RootError;
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::controls::{Control, Controls};
 use crate::plan::{CONTROL_DIRECTORY, SandboxPlan};
 use crate::seccomp::Instruction;
 use crate::sys;
@@ -42,6 +43,7 @@ pub struct Entered {
     process_group: Option<handover::ProcessGroupFiles>,
     filter: Option<Vec<Instruction>>,
     sealed: bool,
+    controls: Controls,
     /// The lock on the sandbox's uid range, held until the sandbox ends.
     _uid_lease: OwnedFd,
 }
@@ -168,19 +170,18 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     // Opened with the host's ids, while the runner may still pass the daemon's private directories.
     let staging = rustix::fs::open(plan.staging.as_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
         .map_err(|source| EnterError::Staging { path: plan.staging.clone(), source: source.into() })?;
-    privileges::become_namespace_root().map_err(|source| EnterError::NamespaceRoot { source })?;
+    let controls = plan.controls;
+    privileges::become_namespace_root(controls).map_err(|source| EnterError::NamespaceRoot { source })?;
     // The cgroup namespace takes the cgroup that its maker is in as its root: the session's own.
     join(&files.session_tasks)?;
-    sys::late_namespaces::unshare_cgroup_and_time().map_err(|source| EnterError::Unshare { source })?;
+    sys::late_namespaces::unshare_cgroup_and_time(controls)
+        .map_err(|source| EnterError::Unshare { source })?;
     join(&files.runner_tasks)?;
-    set_clocks().map_err(|source| EnterError::Clocks { source })?;
-    rustix::system::sethostname(plan.hostname.as_bytes())
-        .map_err(|source| EnterError::Hostname { source: source.into() })?;
-    bring_loopback_up().map_err(|source| EnterError::Loopback { source })?;
+    configure_namespaces(plan)?;
 
     let assembly = root::assemble(plan, &staging, files.layers)?;
     mounts::populate(plan, &assembly, files.device_tree, files.binds)?;
-    root::pivot(&assembly)?;
+    root::pivot(&assembly, controls)?;
     drop((assembly, staging));
 
     // The shell shares the runner's umask and working directory, from its start on.
@@ -192,9 +193,12 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     let control = open_directory(CONTROL_DIRECTORY)?;
     // Inherited by everything that is started; the filter below denies the call.
     sys::keyring::join_new_session_keyring().map_err(|source| EnterError::Keyring { source })?;
-    privileges::limit_resources(plan)?;
-    privileges::drop_all()?;
-    let landlock_abi = landlock::restrict(plan)?;
+    if controls.keep(Control::ResourceLimits) {
+        privileges::limit_resources(plan)?;
+    }
+    privileges::drop_all(controls)?;
+    let fenced = controls.keep(Control::Landlock) && controls.keep(Control::NoNewPrivileges);
+    let landlock_abi = if fenced { landlock::restrict(plan)? } else { 0 };
     Ok(Entered {
         root,
         control,
@@ -203,8 +207,25 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
         process_group: files.process_group,
         filter: plan.seccomp.clone(),
         sealed: false,
+        controls,
         _uid_lease: files.uid_lease,
     })
+}
+
+/// Gives the new time, uts and network namespaces what they need to be used.
+fn configure_namespaces(plan: &SandboxPlan) -> Result<(), EnterError> {
+    let controls = plan.controls;
+    if controls.keep(Control::TimeNamespace) {
+        set_clocks().map_err(|source| EnterError::Clocks { source })?;
+    }
+    if controls.keep(Control::UtsNamespace) {
+        rustix::system::sethostname(plan.hostname.as_bytes())
+            .map_err(|source| EnterError::Hostname { source: source.into() })?;
+    }
+    if controls.keep(Control::NetworkNamespace) {
+        bring_loopback_up().map_err(|source| EnterError::Loopback { source })?;
+    }
+    Ok(())
 }
 
 fn join(tasks: &[OwnedFd]) -> Result<(), EnterError> {

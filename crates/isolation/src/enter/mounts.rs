@@ -9,6 +9,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::mount::{MountAttrFlags, OpenTreeFlags, open_tree};
 
 use super::root::{Assembly, attach, new_filesystem};
+use crate::controls::{Control, Controls};
 use crate::plan::{CONTROL_DIRECTORY, Owner, SANDBOX_ID, SandboxPlan};
 use crate::sys::mount_attributes::set_mount_attributes;
 
@@ -112,10 +113,22 @@ pub(super) fn populate(
             ("gid", owner),
         ];
         let options = options.each_ref().map(|(name, value)| (*name, value.as_str()));
-        mount_new(assembly, "tmpfs", &tmpfs.target, &options, safe())?;
+        mount_new(assembly, "tmpfs", &tmpfs.target, &options, writable(plan.controls))?;
     }
     mount_control_directory(assembly)?;
-    mount_proc(assembly)
+    mount_proc(assembly, plan.controls)
+}
+
+/// The attributes of the mounts that commands write to.
+fn writable(controls: Controls) -> MountAttrFlags {
+    [
+        (Control::TmpfsNosuid, MountAttrFlags::MOUNT_ATTR_NOSUID),
+        (Control::TmpfsNodev, MountAttrFlags::MOUNT_ATTR_NODEV),
+    ]
+    .into_iter()
+    .filter(|(control, _)| controls.keep(*control))
+    .map(|(_, attribute)| attribute)
+    .collect()
 }
 
 fn safe() -> MountAttrFlags {
@@ -135,14 +148,23 @@ fn mount_control_directory(assembly: &Assembly) -> Result<(), MountsError> {
 }
 
 /// Mounts `/proc` of the new pid namespace, read-only, and hides what is the host's.
-fn mount_proc(assembly: &Assembly) -> Result<(), MountsError> {
+fn mount_proc(assembly: &Assembly, controls: Controls) -> Result<(), MountsError> {
     let attributes = safe() | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     let make = |source| MountsError::Make { kind: "proc", target: "/proc".into(), source };
     let proc = new_filesystem("proc", &[], attributes).map_err(make)?;
-    forbid_user_namespaces(&proc)?;
-    let attributes = attributes | MountAttrFlags::MOUNT_ATTR_RDONLY;
-    set_mount_attributes(proc.as_fd(), libc::MOUNT_ATTR_RDONLY, None).map_err(make)?;
+    if controls.keep(Control::UserNamespaceLimit) {
+        forbid_user_namespaces(&proc)?;
+    }
+    if controls.keep(Control::ProcReadOnly) {
+        set_mount_attributes(proc.as_fd(), libc::MOUNT_ATTR_RDONLY, None).map_err(make)?;
+    }
     attach_at(assembly, "/proc", &proc)?;
+    if controls.keep(Control::ProcMasks) { mask_proc(assembly) } else { Ok(()) }
+}
+
+/// Covers what of `/proc` is the host's.
+fn mask_proc(assembly: &Assembly) -> Result<(), MountsError> {
+    let attributes = safe() | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_RDONLY;
     let mask = |path: &str, source| MountsError::Attach { target: path.to_owned(), source };
     let null = open_target(assembly, "/dev/null").map_err(|source| mask("/dev/null", source))?;
     for (name, kind) in MASKED {

@@ -13,6 +13,7 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+use crate::controls::{Control, Controls};
 use crate::plan::{SANDBOX_ID, SandboxPlan};
 
 /// Which privilege could not be given up.
@@ -67,8 +68,8 @@ pub enum PrivilegesError {
 }
 
 /// Becomes uid 0 of the user namespace, which the daemon has mapped by now, with no supplementary groups.
-pub(super) fn become_namespace_root() -> io::Result<()> {
-    set_thread_groups(&[])?;
+pub(super) fn become_namespace_root(controls: Controls) -> io::Result<()> {
+    set_thread_groups(if controls.keep(Control::SupplementaryGroups) { &[] } else { &[Gid::ROOT] })?;
     set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
     set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)?;
     Ok(())
@@ -96,7 +97,7 @@ pub(super) fn limit_resources(plan: &SandboxPlan) -> Result<(), PrivilegesError>
 }
 
 /// Gives up every capability for good, for this process and all to come, and closes it to inspection.
-pub(super) fn drop_all() -> Result<(), PrivilegesError> {
+pub(super) fn drop_all(controls: Controls) -> Result<(), PrivilegesError> {
     let bits = CapabilitiesSecureBits::NO_ROOT
         | CapabilitiesSecureBits::NO_ROOT_LOCKED
         | CapabilitiesSecureBits::NO_SETUID_FIXUP
@@ -104,21 +105,33 @@ pub(super) fn drop_all() -> Result<(), PrivilegesError> {
         | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
         | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
-    set_capabilities_secure_bits(bits)
-        .map_err(|source| PrivilegesError::SecureBits { source: source.into() })?;
-    empty_bounding_set()?;
+    if controls.keep(Control::SecureBits) {
+        set_capabilities_secure_bits(bits)
+            .map_err(|source| PrivilegesError::SecureBits { source: source.into() })?;
+    }
+    if controls.keep(Control::BoundingSet) {
+        empty_bounding_set()?;
+    }
     clear_ambient_capability_set()
         .map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
     let ids = |source: rustix::io::Errno| PrivilegesError::Ids { source: source.into() };
-    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::from_raw(SANDBOX_ID)).map_err(ids)?;
-    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::from_raw(SANDBOX_ID)).map_err(ids)?;
+    let own = if controls.keep(Control::SupervisorIds) { 0 } else { SANDBOX_ID };
+    let (uid, gid) = (Uid::from_raw(own), Gid::from_raw(own));
+    set_thread_res_gid(gid, gid, Gid::from_raw(SANDBOX_ID)).map_err(ids)?;
+    set_thread_res_uid(uid, uid, Uid::from_raw(SANDBOX_ID)).map_err(ids)?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),
         inheritable: CapabilitySet::empty(),
     };
-    set_capabilities(None, none).map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
-    set_no_new_privs(true).map_err(|source| PrivilegesError::NoNewPrivileges { source: source.into() })?;
+    if controls.keep(Control::Capabilities) {
+        set_capabilities(None, none)
+            .map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
+    }
+    if controls.keep(Control::NoNewPrivileges) {
+        set_no_new_privs(true)
+            .map_err(|source| PrivilegesError::NoNewPrivileges { source: source.into() })?;
+    }
     // Last, because a change of ids sets it anew. Keeps /proc/1, ptrace and process_vm_* shut.
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|source| PrivilegesError::Undumpable { source: source.into() })

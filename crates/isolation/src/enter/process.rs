@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::Entered;
+use crate::controls::Control;
 use crate::plan::SANDBOX_ID;
 use crate::sys;
 
@@ -63,6 +64,8 @@ impl StartProcess<'_> {
         let texts = |list: &[String]| list.iter().map(|item| text(item)).collect::<Result<Vec<_>, _>>();
         let (program, arguments, environment) =
             (text(self.program)?, texts(self.arguments)?, texts(self.environment)?);
+        let leaked = (!entered.controls.keep(Control::Descriptors)).then(|| (entered.root.as_fd(), 77));
+        let descriptors: Vec<_> = self.descriptors.iter().copied().chain(leaked).collect();
         let (pid, descriptor) = sys::spawn::spawn(&sys::spawn::Spawn {
             program: &program,
             arguments: &arguments,
@@ -74,7 +77,7 @@ impl StartProcess<'_> {
                 Some(group) => sys::spawn::Group::Into(group.directory.as_fd()),
             },
             filter: if entered.sealed { None } else { entered.filter.as_deref() },
-            descriptors: self.descriptors,
+            descriptors: &descriptors,
             user: SANDBOX_ID,
             sandbox_group: SANDBOX_ID,
         })

@@ -13,6 +13,7 @@ use rustix::mount::{
     unmount,
 };
 
+use crate::controls::{Control, Controls};
 use crate::plan::{RootMode, SandboxPlan};
 
 /// The name of the runner's own layer in the scratch tmpfs; one byte, for the overlay's option string is short.
@@ -138,7 +139,9 @@ pub(super) fn assemble(
 fn stack(plan: &SandboxPlan, lower: &str) -> Result<OwnedFd, RootError> {
     // Without privileges over the host, overlayfs keeps its marks in user.* attributes (since Linux 5.11).
     let mut options = vec![("lowerdir", lower), ("userxattr", "")];
-    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mut attributes = MountAttrFlags::empty();
+    attributes.set(MountAttrFlags::MOUNT_ATTR_NOSUID, plan.controls.keep(Control::RootNosuid));
+    attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, plan.controls.keep(Control::RootNodev));
     match plan.root {
         RootMode::ReadOnly => attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY,
         RootMode::Writable { size_bytes } => {
@@ -220,14 +223,16 @@ fn set_mode(path: &str, mode: u32) -> Result<(), RootError> {
 }
 
 /// Makes the assembled root the root directory of the process and cuts the host's tree off.
-pub(super) fn pivot(assembly: &Assembly) -> Result<(), RootError> {
+pub(super) fn pivot(assembly: &Assembly, controls: Controls) -> Result<(), RootError> {
     let failed = |step: &'static str| {
         move |source: rustix::io::Errno| RootError::Pivot { step, source: source.into() }
     };
     rustix::process::fchdir(&assembly.root).map_err(failed("enter the new root"))?;
     rustix::process::pivot_root(".", ".").map_err(failed("pivot into the new root"))?;
     // The old root now lies over the new one, at the same place: pivot_root(2), "pivot_root(\".\", \".\")".
-    unmount(".", UnmountFlags::DETACH).map_err(failed("detach the host's root"))?;
+    if controls.keep(Control::HostRootDetached) {
+        unmount(".", UnmountFlags::DETACH).map_err(failed("detach the host's root"))?;
+    }
     rustix::process::chdir("/").map_err(failed("enter the root directory"))?;
     let root =
         rustix::fs::statat(CWD, "/", rustix::fs::AtFlags::empty()).map_err(failed("look at the new root"))?;

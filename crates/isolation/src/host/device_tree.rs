@@ -9,6 +9,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen,
 };
 
+use crate::controls::{Control, Controls};
 use crate::sys::mount_attributes::set_mount_attributes;
 
 /// The device nodes: name, major, minor. Linux Documentation/admin-guide/devices.txt.
@@ -57,11 +58,12 @@ impl DeviceTree {
     ///
     /// # Errors
     /// [`DeviceTreeError`].
-    pub fn new() -> Result<Self, DeviceTreeError> {
+    pub fn new(controls: Controls) -> Result<Self, DeviceTreeError> {
         let tree = new_tmpfs().map_err(|source| DeviceTreeError::Filesystem { source })?;
         let entry =
             |name| move |source: rustix::io::Errno| DeviceTreeError::Entry { name, source: source.into() };
-        for (name, major, minor) in NODES {
+        let unlisted = (!controls.keep(Control::DeviceList)).then_some(("kmsg", 1, 11));
+        for (name, major, minor) in NODES.into_iter().chain(unlisted) {
             let mode = Mode::from_raw_mode(0o666);
             mknodat(&tree, name, FileType::CharacterDevice, mode, makedev(major, minor))
                 .map_err(entry(name))?;
@@ -76,8 +78,10 @@ impl DeviceTree {
             mkdirat(&tree, name, mode).map_err(entry(name))?;
             rustix::fs::chmodat(&tree, name, mode, rustix::fs::AtFlags::empty()).map_err(entry(name))?;
         }
-        set_mount_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, None)
-            .map_err(|source| DeviceTreeError::ReadOnly { source })?;
+        if controls.keep(Control::DevicesReadOnly) {
+            set_mount_attributes(tree.as_fd(), libc::MOUNT_ATTR_RDONLY, None)
+                .map_err(|source| DeviceTreeError::ReadOnly { source })?;
+        }
         Ok(Self(tree))
     }
 

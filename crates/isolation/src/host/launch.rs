@@ -13,8 +13,9 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair}
 
 use super::cgroup::SessionCgroup;
 use super::{DeviceTree, DeviceTreeError, PathError, RunnerImage, SandboxProcess, UidLease};
+use crate::controls::{Control, Controls};
 use crate::descriptor_message;
-use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
+use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply};
 use crate::sys::clone::{self, LaunchStep};
 use crate::sys::mount_attributes::set_mount_attributes;
 
@@ -165,6 +166,7 @@ fn start(request: &LaunchRequest<'_>, setup: &OwnedFd) -> Result<SandboxProcess,
     let cgroup = request.cgroup.open_runner_directory()?;
     let (pid, descriptor) = clone::launch(&clone::Launch {
         cgroup: cgroup.as_ref().map(AsFd::as_fd),
+        namespaces: new_namespaces(request.plan.controls),
         executable: executable.as_fd(),
         setup: setup.as_fd(),
         listener: listener.as_fd(),
@@ -179,13 +181,26 @@ fn start(request: &LaunchRequest<'_>, setup: &OwnedFd) -> Result<SandboxProcess,
     Ok(SandboxProcess::from_child(pid, descriptor))
 }
 
+/// The namespaces that the runner starts in; it makes those of cgroups and time itself.
+fn new_namespaces(controls: Controls) -> libc::c_int {
+    let separable = [
+        (Control::NetworkNamespace, libc::CLONE_NEWNET),
+        (Control::IpcNamespace, libc::CLONE_NEWIPC),
+        (Control::UtsNamespace, libc::CLONE_NEWUTS),
+    ];
+    let kept = separable.into_iter().filter(|(control, _)| controls.keep(*control)).map(|(_, flag)| flag);
+    kept.fold(libc::CLONE_NEWUSER | libc::CLONE_NEWNS | libc::CLONE_NEWPID, |flags, flag| flags | flag)
+}
+
 fn hand_over(
     request: &LaunchRequest<'_>,
     process: &SandboxProcess,
     setup: BorrowedFd<'_>,
 ) -> Result<(OwnedFd, OwnedFd, u32), LaunchError> {
-    let mapping = map_ids(process.pid(), request.lease.range())?;
-    let mut descriptors = vec![DeviceTree::new()?.into_mount()];
+    let controls = request.plan.controls;
+    let first = if controls.keep(Control::UidRange) { request.lease.range().base() } else { 0 };
+    let mapping = map_ids(process.pid(), first)?;
+    let mut descriptors = vec![DeviceTree::new(controls)?.into_mount()];
     for layer in request.layers {
         descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), mapping.as_fd())?);
     }
@@ -220,8 +235,8 @@ fn hand_over(
 }
 
 /// Maps the range and returns the runner's user namespace, which carries the mapping for mounts.
-fn map_ids(pid: i32, range: UidRange) -> Result<OwnedFd, LaunchError> {
-    let map = format!("0 {} {RANGE_IDS}\n", range.base());
+fn map_ids(pid: i32, first: u32) -> Result<OwnedFd, LaunchError> {
+    let map = format!("0 {first} {RANGE_IDS}\n");
     for file in ["uid_map", "gid_map"] {
         let path = PathBuf::from(format!("/proc/{pid}/{file}"));
         fs::write(&path, &map).map_err(PathError::of("write to", &path))?;

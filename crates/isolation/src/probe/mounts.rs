@@ -4,6 +4,7 @@ use super::Feature;
 use super::check::{Check, Finding, Need};
 use super::mount_table::{Mount, covers_of_proc};
 use super::trial::{Outcome, Trial};
+use crate::controls::Controls;
 use crate::error_chain;
 use crate::host::{DeviceTree, DeviceTreeError};
 use crate::sys::probe_calls::Step;
@@ -103,7 +104,7 @@ pub(super) fn features(trial: &Trial, mounts: &Result<Vec<Mount>, String>) -> Ve
 
 /// Makes the daemon's `/dev`, attached nowhere and gone when this returns, and clones its mount.
 fn try_device_tree() -> Result<(), DeviceTreeError> {
-    DeviceTree::new().map(drop)
+    DeviceTree::new(Controls::default()).map(drop)
 }
 
 /// Tells the calls that make mounts from the making of device nodes.

@@ -108,6 +108,12 @@ impl Instruction {
         Self::plain(RETURN, answer.value())
     }
 
+    /// Whether the instruction ends the program.
+    #[cfg(feature = "weaken")]
+    pub(crate) const fn is_return(&self) -> bool {
+        self.code == RETURN
+    }
+
     const fn plain(code: u16, k: u32) -> Self {
         Self { code, jt: 0, jf: 0, k }
     }

@@ -31,6 +31,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) null: BorrowedFd<'a>,
     /// The v2 cgroup that the runner is started in, where there is that hierarchy.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
+    /// The namespaces that are new, as `CLONE_NEW*` flags.
+    pub(crate) namespaces: libc::c_int,
 }
 
 /// The step at which the child failed before it became the runner.
@@ -64,7 +66,7 @@ struct CapabilityWords {
     inheritable: u32,
 }
 
-/// Starts the runner as PID 1 of new user, mount, pid, network, ipc and uts namespaces and returns its process id and
+/// Starts the runner as PID 1 of new namespaces and returns its process id and
 /// descriptor once it has been executed. Blocks the calling thread until then.
 pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep, io::Error)> {
     let mut shared = Shared {
@@ -77,7 +79,7 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep,
     let mut stack = vec![0_u8; STACK_BYTES];
     let mask = signals::block_all().map_err(|error| (LaunchStep::Clone, error))?;
     let mut pidfd: RawFd = -1;
-    let mut arguments = clone_arguments(&mut stack, &mut pidfd, launch.cgroup);
+    let mut arguments = clone_arguments(&mut stack, &mut pidfd, launch);
     // SAFETY: the stack is live until the child has executed or exited, because CLONE_VFORK suspends this thread until
     // then; `shared` is only touched by the child meanwhile.
     let pid = unsafe { clone3(&mut arguments, (&raw mut shared).cast()) };
@@ -98,14 +100,8 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep,
     Ok((pid, pidfd))
 }
 
-fn clone_arguments(stack: &mut [u8], pidfd: &mut RawFd, cgroup: Option<BorrowedFd<'_>>) -> libc::clone_args {
-    let namespaces = libc::CLONE_NEWUSER
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWPID
-        | libc::CLONE_NEWNET
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWUTS;
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | namespaces;
+fn clone_arguments(stack: &mut [u8], pidfd: &mut RawFd, launch: &Launch<'_>) -> libc::clone_args {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | launch.namespaces;
     // SAFETY: all-zero is a valid value of that plain struct of numbers.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = u64::from(flags.cast_unsigned());
@@ -116,7 +112,7 @@ fn clone_arguments(stack: &mut [u8], pidfd: &mut RawFd, cgroup: Option<BorrowedF
     let end = stack.as_mut_ptr().addr() + stack.len();
     arguments.stack = bottom as u64;
     arguments.stack_size = ((end - bottom) & !15) as u64;
-    if let Some(cgroup) = cgroup {
+    if let Some(cgroup) = launch.cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
