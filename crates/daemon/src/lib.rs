@@ -9,6 +9,7 @@ mod daemon;
 mod http;
 mod images_in_use;
 mod places;
+mod private_daemon;
 mod reaper;
 mod recovery;
 mod session;
@@ -16,3 +17,4 @@ mod store;
 
 pub use daemon::{Daemon, ServeError, StartError};
 pub use images_in_use::{ImagesInUseError, images_in_use};
+pub use private_daemon::{PrivateDaemon, StartPrivateError, StopPrivateError};

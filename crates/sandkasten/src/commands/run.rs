@@ -13,7 +13,7 @@ use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::interrupt::Interrupts;
 use crate::output;
-use crate::private_daemon::find_or_start;
+use crate::private_daemon::{self, find_or_start};
 use crate::shell_quote;
 use crate::stream_command::{Ending, stream_command};
 
@@ -66,7 +66,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &RunArguments) -> R
     let outcome = run_in_session(&client, arguments, &mut interrupts).await;
     drop(client);
     let stopped = match private {
-        Some(private) => private.stop().await,
+        Some(private) => private_daemon::stop(private).await,
         None => Ok(()),
     };
     let ending = keep_both(outcome, stopped)?;
