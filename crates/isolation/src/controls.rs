@@ -23,7 +23,7 @@ pub enum Control {
     CgroupNamespace,
     /// Clocks of its own.
     TimeNamespace,
-    /// Host ids of its own.
+    /// Host ids of its own, and no others.
     UidRange,
     /// No supplementary groups.
     SupplementaryGroups,
@@ -35,7 +35,7 @@ pub enum Control {
     SecureBits,
     /// `no_new_privs`. The filter and landlock cannot be had without it, and are off as well.
     NoNewPrivileges,
-    /// Other ids for PID 1 than for commands.
+    /// Another real user for PID 1 than for commands.
     SupervisorIds,
     /// The landlock rules.
     Landlock,

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{config, create, daemon, doctor, exec, image, ps, rm, run, stats, version};
+use crate::commands::{config, create, daemon, doctor, exec, image, ps, rm, run, security, stats, version};
 
 /// A self-hosted sandbox runtime for AI agents.
 ///
 /// Exit status: 0; the command's own for `run` and `exec` (124 where it ran past its timeout); 2 wrong usage or
 /// configuration; 3 the daemon cannot be reached; 4 the daemon refused; 125 Sandkasten itself failed. `doctor` gives 1
-/// where something that is needed is missing.
+/// where something that is needed is missing, `security` where anything failed.
 #[derive(Debug, Parser)]
 #[command(
     name = "sandkasten",
@@ -67,6 +67,8 @@ pub(crate) enum Command {
     Image(image::ImageCommand),
     /// Check what this host can do
     Doctor(doctor::DoctorArguments),
+    /// Check the configuration and the host, and attack a sandbox from inside
+    Security(security::SecurityArguments),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),

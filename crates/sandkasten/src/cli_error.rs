@@ -11,8 +11,8 @@ use sandkasten_client::RequestError;
 pub(crate) enum Exit {
     /// It worked.
     Success,
-    /// `doctor`: something that is needed is missing.
-    Missing,
+    /// `doctor` and `security`: the host or the configuration is not fit.
+    Unfit,
     /// The command line or the configuration is wrong.
     Usage,
     /// The daemon cannot be reached.
@@ -43,7 +43,7 @@ impl Exit {
     pub(crate) const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::Missing => 1,
+            Self::Unfit => 1,
             Self::Usage => 2,
             Self::Unreachable => 3,
             Self::Refused => 4,

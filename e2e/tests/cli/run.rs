@@ -1,12 +1,10 @@
 //! `run`: with a daemon and without one.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
-use sandkasten_e2e::{Leaks, binary, with_daemon};
+use sandkasten_e2e::with_daemon;
 
+use crate::alone::{alone, nothing_is_left, private_directory};
 use crate::outcome::Outcome;
 
 #[test]
@@ -94,48 +92,4 @@ fn a_private_run_that_is_killed_is_cleared_away_by_the_next() {
     let outcome = Outcome::from(alone(directory.path(), &["run", "--", "echo", "next"]));
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "next\n"), "{outcome:?}");
     nothing_is_left(directory.path());
-}
-
-/// A fresh data directory, which does not exist yet.
-fn private_directory() -> tempfile::TempDir {
-    let directory = tempfile::Builder::new().prefix("sk-").tempdir().expect("a directory can be made");
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).expect("a mode can be set");
-    directory
-}
-
-/// A command of the binary that knows no daemon.
-fn alone(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(binary());
-    command
-        .args(arguments)
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("SANDKASTEN_LISTEN", format!("unix:{}/api.sock", directory.display()))
-        .env("SANDKASTEN_DATA_DIR", directory.join("data"))
-        .current_dir(directory)
-        .stdin(Stdio::null());
-    command
-}
-
-fn nothing_is_left(directory: &Path) {
-    let data = directory.join("data");
-    let leaks = Leaks::find(&data, None);
-    assert!(leaks.is_empty(), "{leaks:?}");
-    let names = |path: &Path| -> Vec<String> {
-        let entries = fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-    };
-    let run = names(&data.join("run"));
-    assert!(!run.iter().any(|name| name.starts_with("private-")), "{run:?}");
-    assert_eq!(names(&data.join("sessions")), [""; 0]);
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let ours = directory.to_string_lossy().into_owned();
-    let left: Vec<_> = processes
-        .filter(|process| {
-            let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-            String::from_utf8_lossy(&environment).contains(&ours)
-        })
-        .map(|process| process.file_name())
-        .collect();
-    assert!(left.is_empty(), "processes that are left: {left:?}");
 }

@@ -21,6 +21,18 @@ const PLACES: &[Place] = &[
     place("sandkasten-isolation", &[]),
     place("sandkasten-image", &[]),
     place("sandkasten-runner", &["sandkasten-protocol", "sandkasten-isolation"]),
+    place("sandkasten-attacks", &["sandkasten-isolation"]),
+    place(
+        "sandkasten-security",
+        &[
+            "sandkasten-api",
+            "sandkasten-attacks",
+            "sandkasten-client",
+            "sandkasten-daemon",
+            "sandkasten-isolation",
+            "sandkasten-static-program",
+        ],
+    ),
     // For build scripts alone.
     place("sandkasten-static-program", &[]),
     place(
@@ -43,6 +55,7 @@ const PLACES: &[Place] = &[
             "sandkasten-daemon",
             "sandkasten-image",
             "sandkasten-isolation",
+            "sandkasten-security",
         ],
     ),
     place("sandkasten-e2e", &["sandkasten-api", "sandkasten-client"]),
@@ -55,7 +68,7 @@ const FENCED: &[(&str, &[&str], &str)] = &[
     ("sqlx", &["sandkasten-daemon"], "the store is the daemon's"),
     (
         "tokio",
-        &["sandkasten-daemon", "sandkasten", "sandkasten-client", "sandkasten-e2e"],
+        &["sandkasten-daemon", "sandkasten", "sandkasten-client", "sandkasten-security", "sandkasten-e2e"],
         "what builds sandboxes is synchronous",
     ),
     ("clap", &["sandkasten"], "only the command line parses arguments"),

@@ -115,10 +115,9 @@ pub(super) fn drop_all(controls: Controls) -> Result<(), PrivilegesError> {
     clear_ambient_capability_set()
         .map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
     let ids = |source: rustix::io::Errno| PrivilegesError::Ids { source: source.into() };
-    let own = if controls.keep(Control::SupervisorIds) { 0 } else { SANDBOX_ID };
-    let (uid, gid) = (Uid::from_raw(own), Gid::from_raw(own));
-    set_thread_res_gid(gid, gid, Gid::from_raw(SANDBOX_ID)).map_err(ids)?;
-    set_thread_res_uid(uid, uid, Uid::from_raw(SANDBOX_ID)).map_err(ids)?;
+    let real = if controls.keep(Control::SupervisorIds) { 0 } else { SANDBOX_ID };
+    set_thread_res_gid(Gid::from_raw(real), Gid::ROOT, Gid::from_raw(SANDBOX_ID)).map_err(ids)?;
+    set_thread_res_uid(Uid::from_raw(real), Uid::ROOT, Uid::from_raw(SANDBOX_ID)).map_err(ids)?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
         permitted: CapabilitySet::empty(),

@@ -15,7 +15,7 @@ use super::cgroup::SessionCgroup;
 use super::{DeviceTree, DeviceTreeError, PathError, RunnerImage, SandboxProcess, UidLease};
 use crate::controls::{Control, Controls};
 use crate::descriptor_message;
-use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply};
+use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
 use crate::sys::clone::{self, LaunchStep};
 use crate::sys::mount_attributes::set_mount_attributes;
 
@@ -198,8 +198,7 @@ fn hand_over(
     setup: BorrowedFd<'_>,
 ) -> Result<(OwnedFd, OwnedFd, u32), LaunchError> {
     let controls = request.plan.controls;
-    let first = if controls.keep(Control::UidRange) { request.lease.range().base() } else { 0 };
-    let mapping = map_ids(process.pid(), first)?;
+    let mapping = map_ids(process.pid(), request.lease.range(), controls)?;
     let mut descriptors = vec![DeviceTree::new(controls)?.into_mount()];
     for layer in request.layers {
         descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), mapping.as_fd())?);
@@ -235,8 +234,15 @@ fn hand_over(
 }
 
 /// Maps the range and returns the runner's user namespace, which carries the mapping for mounts.
-fn map_ids(pid: i32, first: u32) -> Result<OwnedFd, LaunchError> {
-    let map = format!("0 {first} {RANGE_IDS}\n");
+fn map_ids(pid: i32, range: UidRange, controls: Controls) -> Result<OwnedFd, LaunchError> {
+    let first = range.base();
+    let map = if controls.keep(Control::UidRange) {
+        format!("0 {first} {RANGE_IDS}\n")
+    } else {
+        // The last id is then root of the host.
+        let last = RANGE_IDS - 1;
+        format!("0 {first} {last}\n{last} 0 1\n")
+    };
     for file in ["uid_map", "gid_map"] {
         let path = PathBuf::from(format!("/proc/{pid}/{file}"));
         fs::write(&path, &map).map_err(PathError::of("write to", &path))?;

@@ -28,7 +28,7 @@ pub(crate) fn run(global: &GlobalArguments, arguments: DoctorArguments) -> Resul
     } else {
         output::print(&render(&report, output::stdout_colour()))?;
     }
-    Ok(if report.is_usable() { Exit::Success } else { Exit::Missing }.into())
+    Ok(if report.is_usable() { Exit::Success } else { Exit::Unfit }.into())
 }
 
 /// Counts the features that are needed and missing.

@@ -9,6 +9,7 @@ pub(crate) mod image;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
+pub(crate) mod security;
 pub(crate) mod stats;
 pub(crate) mod version;
 
@@ -40,6 +41,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Stats(arguments) => stats::run(global, &arguments).await,
         Command::Image(command) => image::run(global, command).await,
         Command::Doctor(arguments) => doctor::run(global, arguments),
+        Command::Security(arguments) => security::run(global, arguments).await,
         Command::Config(command) => config::run(global, &command),
         Command::Version(arguments) => version::run(arguments),
     }
