@@ -12,7 +12,7 @@ const ENOSYS: i32 = 38;
 
 /// Makes each call in a process of its own and prints its name and error number, 0 for none.
 const CALLS: &str = r"
-import ctypes, os, pty, sys
+import ctypes, os, pty, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 libc.ioctl.restype = ctypes.c_int
@@ -109,10 +109,29 @@ sock('vsock_garbage', GARBAGE | 40, 1)
 sock('raw', 2, 3, 1)
 sock('raw_six', 10, 3, 58)
 sock('raw_flags', 2, 3 | 0x80000, 1)
+sock('seqpacket', 2, 5)
+sock('sctp', 2, 1, 132)
+sock('sctp_garbage', 2, 1, GARBAGE | 132)
+sock('l2tp', 2, 2, 115)
+sock('udplite_six', 10, 2, 136)
+sock('smc', 2, 1, 256)
+sock('mptcp', 2, 1, 262)
+sock('ok_tcp', 2, 1, 6)
+sock('ok_udp_six', 10, 2, 17)
 sock('ok_unix', 1, 1)
 sock('ok_inet', 2, 1)
 sock('ok_inet_six', 10, 2)
 sock('ok_netlink_route', 16, 3, 0)
+
+stream, argument = socket.socket(), ctypes.create_string_buffer(64)
+argument.value = b'tls'
+system('tcp_ulp', 54, stream.fileno(), 6, 31, address(argument), 3)
+system('tcp_ulp_garbage', 54, stream.fileno(), GARBAGE | 6, GARBAGE | 31, address(argument), 3)
+system('ok_tcp_nodelay', 54, stream.fileno(), 6, 1, address(ctypes.create_string_buffer(4)), 4)
+for name, request in [('siocgifbr', 0x8940), ('siocbraddbr', 0x89A0), ('siocgifvlan', 0x8982),
+                      ('siocsifvlan', 0x8983), ('siocsifvlan_garbage', GARBAGE | 0x8983)]:
+    system(name, 16, stream.fileno(), request, 0)
+system('ok_siocgifconf', 16, stream.fileno(), 0x8912, address(ctypes.create_string_buffer(64)))
 
 def on_terminal(request):
     def call():
@@ -154,11 +173,20 @@ system('future', 511)
 ";
 
 /// Refused by the profile `strict` alone.
-const STRICT_ONLY: [&str; 7] =
-    ["setns", "sethostname", "setdomainname", "modify_ldt", "memfd_secret", "ustat", "sysfs"];
+const STRICT_ONLY: [&str; 9] = [
+    "setns",
+    "sethostname",
+    "setdomainname",
+    "modify_ldt",
+    "memfd_secret",
+    "ustat",
+    "sysfs",
+    "tcp_ulp",
+    "tcp_ulp_garbage",
+];
 
 /// What an unprivileged process may do on any kernel that has the call: only the filter can answer these with `EPERM`.
-const REACHABLE: [&str; 27] = [
+const REACHABLE: [&str; 40] = [
     "io_uring_enter",
     "io_uring_register",
     "keyctl",
@@ -178,6 +206,19 @@ const REACHABLE: [&str; 27] = [
     "vsock",
     "vsock_garbage",
     "alg",
+    "seqpacket",
+    "sctp",
+    "sctp_garbage",
+    "l2tp",
+    "udplite_six",
+    "smc",
+    "mptcp",
+    "tcp_ulp",
+    "tcp_ulp_garbage",
+    "siocgifbr",
+    "siocgifvlan",
+    "siocsifvlan",
+    "siocsifvlan_garbage",
     "tiocsti_garbage",
     "unshare_user",
     "unshare_garbage",
@@ -237,7 +278,7 @@ fn mvp_refuses_the_same_calls_except_those_that_change_namespaces() {
                 _ => assert_eq!(*number, EPERM, "{name}"),
             }
         }
-        for name in ["setns", "modify_ldt", "sysfs"] {
+        for name in ["setns", "modify_ldt", "sysfs", "tcp_ulp"] {
             assert_ne!(answers[name], EPERM, "{name} is for strict to refuse");
         }
     });

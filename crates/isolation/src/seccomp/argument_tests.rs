@@ -46,14 +46,15 @@ fn threads_and_processes_can_be_made() {
 }
 
 #[test]
-fn requests_that_type_into_terminals_are_refused_on_their_low_half() {
+fn requests_that_type_into_terminals_or_load_modules_are_refused_on_their_low_half() {
     for filter in Filter::both() {
         for high in [0, GARBAGE, 1 << 32, 0xFFFF_FFFF_0000_0000] {
-            for request in [0x5412, 0x541C, 0x5423] {
+            for request in [0x5412, 0x541C, 0x5423, 0x8940, 0x8941, 0x8982, 0x8983, 0x89A0, 0x89A1] {
                 filter.answers(&named("ioctl", &[0, request | high]), Answer::NotPermitted);
             }
-            // TCGETS, TIOCSCTTY, TIOCGWINSZ, FIONREAD, TIOCGPTN, FIOCLEX, FS_IOC_GETFLAGS.
-            for request in [0x5401, 0x540E, 0x5413, 0x541B, 0x8004_5430, 0x5451, 0x8008_6601] {
+            // TCGETS, TIOCSCTTY, TIOCGWINSZ, FIONREAD, TIOCGPTN, FIOCLEX, FS_IOC_GETFLAGS, SIOCGIFCONF, SIOCGIFFLAGS.
+            for request in [0x5401, 0x540E, 0x5413, 0x541B, 0x8004_5430, 0x5451, 0x8008_6601, 0x8912, 0x8913]
+            {
                 filter.answers(&named("ioctl", &[0x5412, request | high, 0x5412]), Answer::Allow);
             }
         }
@@ -113,13 +114,44 @@ fn raw_and_packet_sockets_are_refused_on_internet_families() {
     for filter in Filter::both() {
         for family in [2, 10] {
             for flags in FLAGS {
-                for kind in [3, 4, 6, 10] {
+                for kind in [3, 4, 5, 6, 10] {
                     filter.answers(&named("socket", &[family, kind | flags, 0]), Answer::NotPermitted);
                 }
-                for kind in [1, 2, 5] {
+                for kind in [1, 2] {
                     filter.answers(&named("socket", &[family, kind | flags, 6]), Answer::Allow);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn protocols_of_internet_families_are_an_allow_list() {
+    for filter in Filter::both() {
+        for family in [2, 10] {
+            for protocol in (0..600_u64).chain([0x7FFF_FFFF, 0x8000_0006, 0xFFFF_FFFF]) {
+                let answer =
+                    if [0, 1, 6, 17, 58].contains(&protocol) { Answer::Allow } else { Answer::NotPermitted };
+                for kind in [1, 2, 2 | 0x80000] {
+                    filter.answers(&named("socket", &[family, kind, protocol]), answer);
+                    filter.answers(&named("socket", &[family, kind, protocol | GARBAGE]), answer);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_other_protocol_is_put_under_a_connection_in_strict() {
+    let strict = Filter::new(Strict);
+    for garbage in [0, GARBAGE] {
+        let call = named("setsockopt", &[3, 6 | garbage, 31 | garbage]);
+        strict.answers(&call, Answer::NotPermitted);
+        Filter::new(Mvp).answers(&call, Answer::Allow);
+        // TCP_NODELAY, TCP_CONGESTION, SO_REUSEADDR, and the same number on other levels.
+        for (level, option) in [(6, 1), (6, 13), (1, 2), (1, 31), (0, 31), (41, 31)] {
+            let call = named("setsockopt", &[3, level | garbage, option | garbage]);
+            strict.answers(&call, Answer::Allow);
         }
     }
 }

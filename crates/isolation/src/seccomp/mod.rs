@@ -1,7 +1,7 @@
 //! The system call filter: the table of refused calls, and its compilation to classic BPF.
 //!
 //! Owns what is refused and why. It knows nothing of how a filter is installed, and makes no system call
-//! itself: the caller passes the compiled program to seccomp(2) after `no_new_privs` is set.
+//! itself: the caller passes the compiled program to seccomp(2) after `no_new_privs` is set. See docs/seccomp.md.
 
 mod attempt;
 mod compile;
@@ -15,6 +15,8 @@ mod verdicts;
 
 #[cfg(test)]
 mod argument_tests;
+#[cfg(test)]
+mod cost_tests;
 #[cfg(test)]
 mod evaluate;
 #[cfg(test)]

@@ -2,13 +2,10 @@
 
 use super::compile::{compile, search};
 use super::evaluate::{Call, Program};
-use super::expected::expected;
 use super::instruction::{Answer, Instruction, JUMP, NUMBER_OFFSET};
 use super::numbers::{CANCELLED, NATIVE_ARCHITECTURE};
 use super::probe::{Filter, argument_lists, call};
 use super::profile::SeccompProfile::{Mvp, Off, Strict};
-use super::rule::Rule;
-use super::table::entries;
 use super::verdicts::{Segment, Verdict};
 
 const I386: u32 = 0x4000_0003;
@@ -80,94 +77,6 @@ fn whatever_mvp_refuses_strict_refuses_alike() {
             if outcome.value != Answer::Allow.value() {
                 assert_eq!(strict.run(&call).value, outcome.value, "{call:?}");
             }
-        }
-    }
-}
-
-/// The calls that busy programs make all the time.
-const HOT_CALLS: &[libc::c_long] = &[
-    libc::SYS_read,
-    libc::SYS_write,
-    libc::SYS_close,
-    libc::SYS_fstat,
-    libc::SYS_lseek,
-    libc::SYS_mmap,
-    libc::SYS_munmap,
-    libc::SYS_mprotect,
-    libc::SYS_brk,
-    libc::SYS_madvise,
-    libc::SYS_rt_sigaction,
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_futex,
-    libc::SYS_epoll_pwait,
-    libc::SYS_epoll_ctl,
-    libc::SYS_ppoll,
-    libc::SYS_openat,
-    libc::SYS_newfstatat,
-    libc::SYS_statx,
-    libc::SYS_getdents64,
-    libc::SYS_readlinkat,
-    libc::SYS_recvfrom,
-    libc::SYS_sendto,
-    libc::SYS_recvmsg,
-    libc::SYS_sendmsg,
-    libc::SYS_accept4,
-    libc::SYS_connect,
-    libc::SYS_execve,
-    libc::SYS_wait4,
-    libc::SYS_exit_group,
-    libc::SYS_clock_gettime,
-    libc::SYS_getrandom,
-    libc::SYS_pipe2,
-    libc::SYS_dup3,
-    libc::SYS_fcntl,
-    libc::SYS_rseq,
-    libc::SYS_getpid,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_open,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_stat,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_poll,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_epoll_wait,
-];
-
-#[test]
-fn hot_calls_pass_within_twelve_instructions() {
-    for filter in Filter::both() {
-        for number in HOT_CALLS.iter().map(|&number| u32::try_from(number).unwrap()) {
-            let outcome = filter.run(&call(number, &[u64::MAX; 6]));
-            assert_eq!(outcome.value, Answer::Allow.value(), "{number}");
-            assert!(outcome.steps <= 12, "{}: {number} takes {} instructions", filter.profile, outcome.steps);
-        }
-    }
-}
-
-#[test]
-fn every_answer_comes_within_twenty_six_instructions() {
-    let lists = argument_lists();
-    for filter in Filter::both() {
-        let numbers = (0..700).chain([X32_BIT, u32::MAX]);
-        let longest = numbers
-            .flat_map(|number| lists.iter().map(move |arguments| call(number, arguments)))
-            .map(|call| filter.run(&call).steps)
-            .max();
-        assert!(longest <= Some(26), "{}: {longest:?}", filter.profile);
-    }
-}
-
-#[test]
-fn the_kernel_can_see_which_calls_always_pass() {
-    for filter in Filter::both() {
-        for number in 0..512 {
-            let rule = entries()
-                .find(|entry| entry.number == number && entry.applies_in(filter.profile))
-                .map(|entry| entry.rule);
-            let passes = expected(filter.profile, &call(number, &[])) == Answer::Allow;
-            let always = passes && !matches!(rule, Some(Rule::DenyIf(_)));
-            assert_eq!(filter.program.is_always_allowed(NATIVE_ARCHITECTURE, number), always, "{number}");
-            assert!(!filter.program.is_always_allowed(I386, number), "{number}");
         }
     }
 }

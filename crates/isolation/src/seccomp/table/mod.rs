@@ -20,6 +20,7 @@ use super::rule::Entry;
 /// - mbind, set_mempolicy, get_mempolicy: numerical libraries and the JVM place their own memory with them.
 /// - statmount, listmount: they tell what `/proc/self/mountinfo` tells, and recent versions of libmount use
 ///   them.
+/// - splice, vmsplice, io_setup and its kin: copying tools, web servers and databases use them, on their own memory.
 /// - seccomp, prctl and the Landlock calls: browsers and others confine themselves further. A later filter
 ///   cannot lift an `EPERM` of this one, not even one that asks a user-space listener.
 /// - capset, setuid, kill, sched_setattr, prlimit64 and the like: the kernel's own checks are exact.

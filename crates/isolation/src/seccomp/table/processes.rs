@@ -8,6 +8,18 @@ const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541C;
 const TIOCSETD: u32 = 0x5423;
 
+// From `linux/sockios.h`.
+const SIOCGIFBR: u32 = 0x8940;
+const SIOCSIFBR: u32 = 0x8941;
+const SIOCGIFVLAN: u32 = 0x8982;
+const SIOCSIFVLAN: u32 = 0x8983;
+const SIOCBRADDBR: u32 = 0x89A0;
+const SIOCBRDELBR: u32 = 0x89A1;
+
+/// Requests that reach into terminals, and those for which the kernel loads a module before it asks who wants it.
+const REQUESTS: &[u32] =
+    &[TIOCSTI, TIOCLINUX, TIOCSETD, SIOCGIFBR, SIOCSIFBR, SIOCGIFVLAN, SIOCSIFVLAN, SIOCBRADDBR, SIOCBRDELBR];
+
 // From `linux/personality.h`.
 const PER_LINUX: u32 = 0;
 const PER_LINUX32: u32 = 8;
@@ -51,15 +63,17 @@ pub(super) const ENTRIES: &[Entry] = &[
         libc::SYS_ioctl,
         Mvp,
         &[Clause {
-            meaning: "requests TIOCSTI, TIOCLINUX and TIOCSETD",
-            comparisons: &[Comparison::one_of(1, &[TIOCSTI, TIOCLINUX, TIOCSETD])],
+            meaning: "requests TIOCSTI, TIOCLINUX, TIOCSETD, SIOCGIFBR, SIOCSIFBR, SIOCBRADDBR, SIOCBRDELBR, \
+                      SIOCGIFVLAN and SIOCSIFVLAN",
+            comparisons: &[Comparison::one_of(1, REQUESTS)],
         }],
     )
     .because(
         "TIOCSTI types into a terminal, and TIOCLINUX pastes on a console, for whoever reads there \
-         (CVE-2017-5226); TIOCSETD loads line disciplines, which were exploited (CVE-2017-2636)",
+         (CVE-2017-5226); TIOCSETD loads line disciplines, which were exploited (CVE-2017-2636), and the requests \
+         of bridges and VLANs load these modules for anybody",
     )
-    .missed_by("programs that push characters back into a terminal, pppd, slattach"),
+    .missed_by("programs that push characters back into a terminal, pppd, slattach, brctl, vconfig"),
     deny_if(
         "personality",
         libc::SYS_personality,
