@@ -16,8 +16,9 @@ mod venv;
 
 use sandkasten_e2e::TestSession;
 
-/// Enough memory for compilers and virtual machines; half of it is what `/workspace` holds.
-const ROOMY: &str = "defaults:\n  mem_limit_mb: 2048";
+/// Enough memory for compilers and virtual machines, of which half is what `/workspace` holds, and time for them on a slow
+/// machine.
+const ROOMY: &str = "defaults:\n  mem_limit_mb: 2048\n  max_exec_timeout_ms: 600000";
 
 /// Says whether the session has all of the programs; where it has not, says that the test is skipped.
 #[expect(clippy::print_stderr, reason = "says what is skipped")]
