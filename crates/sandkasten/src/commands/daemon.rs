@@ -28,6 +28,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &DaemonArguments) -
         return Err(CliError::not_built_yet("--detach", "start it under systemd, or with `nohup … &`"));
     }
     logging::start(arguments.log_level);
+    logging::log_panics();
     let config = connection::load_config(global)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
