@@ -84,7 +84,8 @@ fn config_error(error: &LoadConfigError) -> CliError {
         LoadConfigError::Environment { .. } => "correct or unset the variable",
         LoadConfigError::TwoKeys { .. }
         | LoadConfigError::KeyFile(_)
-        | LoadConfigError::OpenToOthers { .. } => {
+        | LoadConfigError::OpenToOthers { .. }
+        | LoadConfigError::PublishedKey { .. } => {
             "correct the configuration, then run `sandkasten config check`"
         }
     };

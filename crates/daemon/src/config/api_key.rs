@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 /// Keys with fewer characters than this are guessable; the daemon warns about them.
 pub(super) const SHORT_KEY_CHARS: usize = 16;
+/// Keys that stand in published configurations, for readers to replace.
+const PUBLISHED_KEYS: [&str; 1] = ["sk-replace-with-long-random-secret"];
 
 /// The secret that opens the API. `Debug` and `Display` never show it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -29,6 +31,12 @@ impl ApiKey {
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.chars().count() < SHORT_KEY_CHARS
+    }
+
+    /// Tells whether the key is one of a published example, which everybody knows.
+    #[must_use]
+    pub fn is_published(&self) -> bool {
+        PUBLISHED_KEYS.contains(&self.0.as_str())
     }
 }
 

@@ -66,6 +66,15 @@ pub enum LoadConfigError {
         /// The address.
         listen: ListenAddress,
     },
+    /// The API would be open to other hosts by a key that everybody knows.
+    #[error(
+        "listen on {listen} with the api_key of the security guide's example: everybody knows it; replace it by a long \
+         random one (openssl rand -hex 32)"
+    )]
+    PublishedKey {
+        /// The address.
+        listen: ListenAddress,
+    },
 }
 
 /// Collects the variables of this process that can override keys.
@@ -86,7 +95,7 @@ impl Config {
     ///
     /// # Errors
     /// `Read` and `Invalid` about the file, `Environment` about a variable, `KeyFile` about the file of the key,
-    /// `TwoKeys` and `OpenToOthers` about keys that do not go together.
+    /// `TwoKeys`, `OpenToOthers` and `PublishedKey` about keys that do not go together.
     pub fn load(path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Self, LoadConfigError> {
         let mut config = match path {
             Some(path) => read_file(path)?,
@@ -98,10 +107,14 @@ impl Config {
             }
         }
         config.settle_key()?;
-        if config.api_key.is_none() && !config.listen.is_local() {
-            return Err(LoadConfigError::OpenToOthers { listen: config.listen });
+        if config.listen.is_local() {
+            return Ok(config);
         }
-        Ok(config)
+        match &config.api_key {
+            None => Err(LoadConfigError::OpenToOthers { listen: config.listen }),
+            Some(key) if key.is_published() => Err(LoadConfigError::PublishedKey { listen: config.listen }),
+            Some(_) => Ok(config),
+        }
     }
 
     fn set_from_environment(&mut self, setting: &Setting, value: &str) -> Result<(), LoadConfigError> {

@@ -43,34 +43,8 @@ fn refused_variable(name: &str, value: &str) -> String {
     Config::load(None, &env(&[(name, value)])).expect_err(value).to_string()
 }
 
-const GUIDE: &str = r#"
-listen: "127.0.0.1:8080"
-api_key: "sk-replace-with-long-random-secret"
-
-data_dir: "/var/lib/sandkasten"
-db_path: "/var/lib/sandkasten/sandkasten.db"
-
-default_image: "python"
-allowed_images:
-  - "python"
-
-session_ttl_seconds: 1800
-
-defaults:
-  cpu_limit: 1.0
-  mem_limit_mb: 512
-  pids_limit: 256
-  max_exec_timeout_ms: 120000
-  network_mode: "none"
-  readonly_rootfs: true
-
-workspace:
-  enabled: true
-  persist_by_default: false
-
-security:
-  seccomp: "strict"
-"#;
+/// The configuration of the security guide, to the letter.
+const GUIDE: &str = include_str!("../../../../e2e/tests/cli/security_guide.yaml");
 
 #[test]
 fn the_configuration_of_the_security_guide_loads() {
@@ -79,7 +53,63 @@ fn the_configuration_of_the_security_guide_loads() {
     assert_eq!(config.security.seccomp, SeccompProfile::Strict);
     assert_eq!(config.defaults.network_mode, NetworkMode::None);
     assert!(config.api_key.as_ref().is_some_and(|key| key.expose() == "sk-replace-with-long-random-secret"));
-    assert_eq!(config.warnings(), [ConfigWarning::WorkspacesNotBuilt]);
+    assert_eq!(config.warnings(), [ConfigWarning::PublishedKey, ConfigWarning::WorkspacesNotBuilt]);
+}
+
+#[test]
+fn every_key_of_the_security_guide_has_its_meaning() {
+    let files = Files::new();
+    let path = files.write("sandkasten.yaml", 0o600, GUIDE);
+    let config = Config::load(Some(&path), &env(&[])).expect("the guide's configuration");
+    let expected = [
+        ("listen", "127.0.0.1:8080"),
+        ("api_key", "********"),
+        ("data_dir", "/var/lib/sandkasten"),
+        ("db_path", "/var/lib/sandkasten/sandkasten.db"),
+        ("default_image", "python"),
+        ("allowed_images", "python"),
+        ("session_ttl_seconds", "1800"),
+        ("defaults.cpu_limit", "1.0"),
+        ("defaults.mem_limit_mb", "512"),
+        ("defaults.pids_limit", "256"),
+        ("defaults.max_exec_timeout_ms", "120000"),
+        ("defaults.network_mode", "none"),
+        ("defaults.readonly_rootfs", "true"),
+        ("workspace.enabled", "true"),
+        ("workspace.persist_by_default", "false"),
+        ("security.seccomp", "strict"),
+    ];
+    let from_file: Vec<_> = config
+        .effective()
+        .into_iter()
+        .filter(|setting| matches!(&setting.source, Source::File { path: file, .. } if *file == path))
+        .map(|setting| (setting.key, setting.value))
+        .collect();
+    assert_eq!(from_file, expected.map(|(key, value)| (key, value.to_owned())));
+}
+
+#[test]
+fn the_key_of_the_security_guide_opens_nothing_to_other_hosts() {
+    let elsewhere = |listen: &str| load(&GUIDE.replace("127.0.0.1:8080", listen));
+    for listen in ["0.0.0.0:8080", "192.168.1.1:80", "[::]:80"] {
+        let error = elsewhere(listen).expect_err(listen);
+        assert!(matches!(error, LoadConfigError::PublishedKey { .. }), "{error}");
+        assert!(!error.to_string().contains("sk-replace"), "{error}");
+    }
+    for listen in ["[::1]:80", "unix:/run/s.sock"] {
+        let warnings = elsewhere(listen).expect(listen).warnings();
+        assert!(warnings.contains(&ConfigWarning::PublishedKey), "{listen}");
+    }
+    // Wherever the key comes from.
+    let files = Files::new();
+    let key = files.write("key", 0o600, "sk-replace-with-long-random-secret\n");
+    for (variable, value) in [
+        ("SANDKASTEN_API_KEY", "sk-replace-with-long-random-secret"),
+        ("SANDKASTEN_API_KEY_FILE", &key.display().to_string()),
+    ] {
+        let loaded = Config::load(None, &env(&[("SANDKASTEN_LISTEN", "0.0.0.0:1"), (variable, value)]));
+        assert!(matches!(loaded, Err(LoadConfigError::PublishedKey { .. })), "{variable}");
+    }
 }
 
 #[test]

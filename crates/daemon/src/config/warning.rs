@@ -11,6 +11,12 @@ pub enum ConfigWarning {
     /// The key is short enough to be guessed.
     #[error("api_key has fewer than {SHORT_KEY_CHARS} characters and can be guessed: take a long random one")]
     ShortKey,
+    /// The key is the one that the security guide shows.
+    #[error(
+        "api_key is the example of the security guide, which everybody knows: replace it by a long random one \
+         (openssl rand -hex 32)"
+    )]
+    PublishedKey,
     /// The file holds the key and others than its owner can read it.
     #[error("{} holds the api_key and its mode {mode:04o} lets others read it: run chmod 600 on it", path.display())]
     ExposedFile {
@@ -42,6 +48,9 @@ impl Config {
         let mut warnings = self.file_warnings.clone();
         if self.api_key.as_ref().is_some_and(super::ApiKey::is_short) {
             warnings.push(ConfigWarning::ShortKey);
+        }
+        if self.api_key.as_ref().is_some_and(super::ApiKey::is_published) {
+            warnings.push(ConfigWarning::PublishedKey);
         }
         if !self.allows_image(&self.default_image) {
             warnings.push(ConfigWarning::DefaultImageNotAllowed { image: self.default_image.clone() });
