@@ -4,6 +4,7 @@
 //! Knows the product only from outside: its command line, its API and what the kernel shows.
 #![expect(clippy::print_stderr, reason = "a harness fails by panicking, and says what it skips")]
 
+mod detached_daemon;
 mod leaks;
 mod raw_api;
 mod root_archive;
@@ -12,6 +13,7 @@ mod test_daemon;
 mod traces;
 mod wait;
 
+pub use detached_daemon::{DetachedDaemon, with_detached};
 pub use leaks::{Leaks, instance_name};
 pub use raw_api::{Answer, RawApi};
 pub use root_archive::RootArchive;

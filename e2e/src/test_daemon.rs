@@ -66,17 +66,7 @@ pub fn with_open_daemon(body: impl AsyncFnOnce(&TestDaemon)) {
 }
 
 fn run(lines: &str, body: impl AsyncFnOnce(&TestDaemon)) {
-    if !rustix::process::geteuid().is_root() {
-        assert!(env::var_os("CI").is_none(), "an end-to-end test was skipped in CI: not root");
-        eprintln!("SKIP: sandboxes need root");
-        return;
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime starts");
-    runtime.block_on(async {
+    as_root(async || {
         let daemon = TestDaemon::start(lines);
         let outcome = AssertUnwindSafe(body(&daemon)).catch_unwind().await;
         if outcome.is_err() {
@@ -90,16 +80,38 @@ fn run(lines: &str, body: impl AsyncFnOnce(&TestDaemon)) {
     });
 }
 
+/// Runs a test in a runtime of its own, or skips it where there is no root.
+pub(crate) fn as_root(test: impl AsyncFnOnce()) {
+    if !rustix::process::geteuid().is_root() {
+        assert!(env::var_os("CI").is_none(), "an end-to-end test was skipped in CI: not root");
+        eprintln!("SKIP: sandboxes need root");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime starts");
+    runtime.block_on(test());
+}
+
+/// Makes a directory with a data directory and a configuration of these lines in it.
+pub(crate) fn make_directory(lines: &str) -> tempfile::TempDir {
+    let directory = tempfile::Builder::new().prefix("sk-").tempdir().expect("a directory can be made");
+    let data_dir = directory.path().join("data");
+    fs::create_dir(&data_dir).expect("a data directory can be made");
+    fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o700)).expect("a mode can be set");
+    let config = format!("listen: \"127.0.0.1:0\"\ndata_dir: \"{}\"\n{lines}\n", data_dir.display());
+    let path = directory.path().join("sandkasten.yaml");
+    fs::write(&path, config).expect("a configuration can be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
+    directory
+}
+
 impl TestDaemon {
     fn start(lines: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("sk-").tempdir().expect("a directory can be made");
-        let data_dir = directory.path().join("data");
-        fs::create_dir(&data_dir).expect("a data directory can be made");
-        fs::set_permissions(&data_dir, fs::Permissions::from_mode(0o700)).expect("a mode can be set");
-        let config = format!("listen: \"127.0.0.1:0\"\ndata_dir: \"{}\"\n{lines}\n", data_dir.display());
+        let directory = make_directory(lines);
         let path = directory.path().join("sandkasten.yaml");
-        fs::write(&path, config).expect("a configuration can be written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode can be set");
         let log = Arc::new(Mutex::new(String::new()));
         let (child, url) = spawn(&path, &log);
         Self { directory, child: Mutex::new(child), url: Mutex::new(url), log }
@@ -273,7 +285,7 @@ impl TestDaemon {
 }
 
 /// Ends what a failed test left, so that it does not disturb the next.
-fn end(leaks: &Leaks) {
+pub(crate) fn end(leaks: &Leaks) {
     for pid in leaks.processes.iter().filter_map(|pid| Pid::from_raw(*pid)) {
         kill_process(pid, Signal::KILL).ok();
     }

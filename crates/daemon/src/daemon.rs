@@ -32,6 +32,12 @@ pub enum StartError {
     /// A directory of its own cannot be used.
     #[error(transparent)]
     Places(#[from] PlacesError),
+    /// Where the API listens could not be written down for others.
+    #[error("failed to write down that the daemon is ready")]
+    Announce {
+        /// Why.
+        source: PathError,
+    },
     /// The images cannot be used.
     #[error("failed to open the image store")]
     Images {
@@ -97,14 +103,19 @@ pub enum ServeError {
 }
 
 impl Daemon {
-    /// Starts a daemon on its data directory: locks it, recovers, listens. Needs root.
+    /// Starts a daemon on its data directory: locks it, recovers, listens, and writes down in the run directory that it does,
+    /// with the file that it logs to, if there is one. Needs root.
     ///
     /// # Errors
     /// [`StartError`], with what to do about it.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(config: Config, log: Option<PathBuf>) -> Result<Self, StartError> {
         let run = config.run_dir();
         let database = config.database_path();
-        Self::start_in(config, move || Places::open(&run, database)).await
+        let daemon = Self::start_in(config, move || Places::open(&run, database)).await?;
+        let address = daemon.address().to_string();
+        let announced = daemon.sessions.places().announce_ready(address, log);
+        announced.map_err(|source| StartError::Announce { source })?;
+        Ok(daemon)
     }
 
     /// Starts a daemon that shares the images of a data directory with others and has everything else to itself, in the

@@ -8,7 +8,9 @@ pub mod config;
 mod daemon;
 mod http;
 mod images_in_use;
+mod log_file;
 mod places;
+mod presence;
 mod private_daemon;
 mod reaper;
 mod recovery;
@@ -17,4 +19,7 @@ mod store;
 
 pub use daemon::{Daemon, ServeError, StartError};
 pub use images_in_use::{ImagesInUseError, images_in_use};
+pub use log_file::{OpenLogError, open_log};
+pub use presence::{DaemonRecord, FindDaemonError, RunningDaemon};
 pub use private_daemon::{PrivateDaemon, StartPrivateError, StopPrivateError};
+pub use sandkasten_isolation::keep_descriptors_from_programs;

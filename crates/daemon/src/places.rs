@@ -11,6 +11,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use sandkasten_isolation::host::PathError;
 use sha2::{Digest, Sha256};
 
+use crate::presence::{Presence, RunningDaemon};
+
 /// The longest path of a unix socket, less its NUL: unix(7).
 const MAX_SOCKET_PATH_BYTES: usize = 107;
 /// The longest name of a session's socket.
@@ -31,6 +33,8 @@ pub(crate) struct Places {
     pub(crate) database: PathBuf,
     /// The name of the daemon's cgroups.
     pub(crate) instance: String,
+    /// None of a private daemon, which nobody looks for. Goes before the lock, so that no later daemon's files go with it.
+    presence: Option<Presence>,
     _lock: OwnedFd,
 }
 
@@ -54,10 +58,15 @@ pub enum PlacesError {
         mode: u32,
     },
     /// Another daemon uses the directory.
-    #[error("another daemon uses {path:?}; stop it, or choose another data_dir")]
+    #[error(
+        "another daemon{} uses {path:?}; stop it, or choose another data_dir",
+        holder.map(|pid| format!(", process {pid},")).unwrap_or_default()
+    )]
     Locked {
         /// Which directory.
         path: PathBuf,
+        /// The other daemon's process, where it could be found out.
+        holder: Option<i32>,
     },
     /// Socket paths would be too long for the kernel.
     #[error("{path:?} is too long for sockets: at most {most} bytes; choose a shorter data_dir")]
@@ -70,11 +79,17 @@ pub enum PlacesError {
 }
 
 impl Places {
-    /// Makes and locks the directories below `run`, a directory of the data directory. Blocking.
+    /// Makes and locks the directories below `run`, a directory of the data directory, and writes this process down as the
+    /// one that holds them. Blocking.
     ///
     /// # Errors
     /// [`PlacesError`].
     pub(crate) fn open(run: &Path, database: PathBuf) -> Result<Self, PlacesError> {
+        let places = Self::open_quietly(run, database)?;
+        Ok(Self { presence: Some(Presence::announce(run)?), ..places })
+    }
+
+    fn open_quietly(run: &Path, database: PathBuf) -> Result<Self, PlacesError> {
         let sockets = run.join("s");
         let most = MAX_SOCKET_PATH_BYTES - SOCKET_NAME_BYTES;
         if sockets.as_os_str().len() > most {
@@ -83,12 +98,16 @@ impl Places {
         for directory in [run, &sockets, &run.join("staging")] {
             private_directory(directory)?;
         }
-        let lock = lock_patiently(run)?.ok_or_else(|| PlacesError::Locked { path: run.to_owned() })?;
+        let lock = lock_patiently(run)?.ok_or_else(|| PlacesError::Locked {
+            path: run.to_owned(),
+            holder: RunningDaemon::find(run).ok().flatten().map(|daemon| daemon.pid()),
+        })?;
         Ok(Self {
             sockets,
             staging: run.join("staging"),
             database,
             instance: instance_name(run)?,
+            presence: None,
             _lock: lock,
         })
     }
@@ -100,7 +119,15 @@ impl Places {
     /// [`PlacesError`].
     pub(crate) fn open_private(run: &Path, database: PathBuf) -> Result<Self, PlacesError> {
         let _turn = run.parent().map(private_turn).transpose()?;
-        Self::open(run, database)
+        Self::open_quietly(run, database)
+    }
+
+    /// Writes down where the API of a daemon that is ready listens, and the file that it logs to, if there is one. Blocking.
+    ///
+    /// # Errors
+    /// The file that could not be written.
+    pub(crate) fn announce_ready(&self, address: String, log: Option<PathBuf>) -> Result<(), PathError> {
+        self.presence.as_ref().map_or(Ok(()), |presence| presence.ready(address, log))
     }
 
     /// Returns the path of a session's socket.
@@ -185,7 +212,9 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let run = directory.path().join("run");
         let first = Places::open(&run, run.join("db")).expect("the first");
-        assert!(matches!(Places::open(&run, run.join("db")), Err(PlacesError::Locked { .. })));
+        let refusal = Places::open(&run, run.join("db")).expect_err("it is locked");
+        assert!(matches!(refusal, PlacesError::Locked { .. }));
+        assert!(refusal.to_string().contains(&format!("process {},", std::process::id())), "{refusal}");
         drop(first);
         assert!(Places::open(&run, run.join("db")).is_ok());
     }

@@ -17,4 +17,5 @@ mod sys;
 
 pub use error_chain::error_chain;
 pub use sys::attempted_call::attempt_call;
+pub use sys::inherited::keep_descriptors_from_programs;
 pub use sys::process_exit::exit_now;

@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{config, create, daemon, doctor, exec, image, ps, rm, run, security, stats, version};
+use crate::commands::{
+    config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop, version,
+};
 
 /// A self-hosted sandbox runtime for AI agents.
 ///
 /// Exit status: 0; the command's own for `run` and `exec` (124 where it ran past its timeout); 2 wrong usage or
-/// configuration; 3 the daemon cannot be reached; 4 the daemon refused; 125 Sandkasten itself failed. `doctor` gives 1
-/// where something that is needed is missing, `security` where anything failed.
+/// configuration; 3 the daemon cannot be reached, or `status` finds none; 4 the daemon refused; 125 Sandkasten itself
+/// failed. `doctor` gives 1 where something that is needed is missing, `security` where anything failed.
 #[derive(Debug, Parser)]
 #[command(
     name = "sandkasten",
@@ -42,13 +45,33 @@ pub(crate) struct GlobalArguments {
     /// The key of that daemon; the environment variable keeps it out of process listings
     #[arg(long, global = true, env = "SANDKASTEN_API_KEY", hide_env_values = true, value_name = "KEY")]
     pub(crate) api_key: Option<String>,
+
+    /// Where that key came from.
+    #[arg(skip)]
+    pub(crate) key_source: KeySource,
+}
+
+/// Where a key came from, if there is one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// Not from where every process of the host can read it.
+    #[default]
+    Elsewhere,
+    /// From the command line.
+    CommandLine,
 }
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run the daemon in the foreground
+    /// Run the daemon, in the foreground or in the background
     Daemon(daemon::DaemonArguments),
+    /// End the daemon; sessions live on
+    Stop(stop::StopArguments),
+    /// Say whether a daemon runs, and where; exit status 3 where none does
+    Status(status::StatusArguments),
+    /// Print the log of the daemon in the background
+    Logs(logs::LogsArguments),
     /// Run one command in a fresh sandbox, with its exit status as ours
     Run(run::RunArguments),
     /// Create a session and print its id
@@ -88,14 +111,37 @@ pub(crate) struct ListingArguments {
     pub(crate) quiet: bool,
 }
 
+impl Arguments {
+    /// Parses the command line of this process.
+    pub(crate) fn of_process() -> Result<Self, clap::Error> {
+        Self::of_matches(&Self::command().try_get_matches()?)
+    }
+
+    fn of_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut arguments = Self::from_arg_matches(matches)?;
+        if is_on_command_line("api_key", matches) {
+            arguments.global.key_source = KeySource::CommandLine;
+        }
+        Ok(arguments)
+    }
+}
+
+/// Tells whether a global option was given in words, before the subcommand or behind it.
+fn is_on_command_line(option: &str, matches: &ArgMatches) -> bool {
+    matches.try_contains_id(option).is_ok_and(|known| known)
+        && matches.value_source(option) == Some(ValueSource::CommandLine)
+        || matches.subcommand().is_some_and(|(_, inner)| is_on_command_line(option, inner))
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::CommandFactory;
 
-    use super::{Arguments, Command};
+    use super::{Arguments, Command, KeySource};
 
     fn parse(words: &[&str]) -> Result<Arguments, clap::Error> {
-        Arguments::try_parse_from(std::iter::once(&"sandkasten").chain(words))
+        let words = std::iter::once(&"sandkasten").chain(words);
+        Arguments::of_matches(&Arguments::command().try_get_matches_from(words)?)
     }
 
     #[test]
@@ -128,6 +174,26 @@ mod tests {
     }
 
     #[test]
+    fn a_key_in_the_words_is_told_from_one_elsewhere() {
+        for words in [
+            &["--api-key", "k", "daemon"][..],
+            &["daemon", "--api-key", "k"],
+            &["--config", "x", "--api-key=k"],
+            &["image", "list", "--api-key", "k"],
+        ] {
+            let global = parse(words).expect("valid").global;
+            assert_eq!(
+                (global.key_source, global.api_key.as_deref()),
+                (KeySource::CommandLine, Some("k")),
+                "{words:?}"
+            );
+        }
+        for words in [&["daemon"][..], &["run", "--", "true", "--api-key", "k"]] {
+            assert_eq!(parse(words).expect("valid").global.key_source, KeySource::Elsewhere, "{words:?}");
+        }
+    }
+
+    #[test]
     fn wrong_usage_is_refused() {
         for words in [
             &["run"][..],
@@ -141,6 +207,7 @@ mod tests {
             &["image", "import", "--name", "x"],
             &["image", "import", "--name", "../x", "--tar", "-"],
             &["create", "--ttl", "86401"],
+            &["daemon", "--detach", "--detached"],
             &["frobnicate"],
         ] {
             assert!(parse(words).is_err_and(|error| error.use_stderr()), "{words:?}");

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use sandkasten_api::error::ErrorCode;
 use sandkasten_client::RequestError;
+use serde::{Deserialize, Serialize};
 
 /// The exit statuses of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Exit {
     /// It worked.
     Success,
@@ -15,7 +16,7 @@ pub(crate) enum Exit {
     Unfit,
     /// The command line or the configuration is wrong.
     Usage,
-    /// The daemon cannot be reached.
+    /// The daemon cannot be reached, or none runs.
     Unreachable,
     /// The daemon refused: authentication, not found, invalid.
     Refused,
@@ -26,7 +27,7 @@ pub(crate) enum Exit {
 }
 
 /// A command that failed. Every field is text for a person; together they are three lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct CliError {
     /// What did not work: `cannot destroy session 0123abcd-ef01`.
     pub(crate) what: String,

@@ -2,10 +2,13 @@
 
 mod alone;
 mod config;
+mod detach;
 mod doctor;
 mod exec;
 mod image;
 mod outcome;
 mod run;
+mod running_daemon;
 mod security;
+mod security_guide;
 mod sessions;

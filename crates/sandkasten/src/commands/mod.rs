@@ -6,11 +6,14 @@ pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod image;
+pub(crate) mod logs;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod security;
 pub(crate) mod stats;
+pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod version;
 
 use std::process::ExitCode;
@@ -33,6 +36,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
     };
     match command {
         Command::Daemon(arguments) => daemon::run(global, &arguments).await,
+        Command::Stop(arguments) => stop::run(global, arguments),
+        Command::Status(arguments) => status::run(global, arguments).await,
+        Command::Logs(arguments) => logs::run(global, arguments),
         Command::Run(arguments) => run::run(global, &arguments).await,
         Command::Create(arguments) => create::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,

@@ -68,10 +68,43 @@ fn a_missing_file_that_was_named_is_wrong_usage() {
 }
 
 #[test]
+fn a_daemon_takes_no_key_from_the_command_line() {
+    for words in [
+        &["daemon", "--api-key", "sk-on-the-command-line"][..],
+        &["--api-key=sk-on-the-command-line", "daemon", "--detach"],
+        &["--config", "/dev/null", "--api-key", "sk-on-the-command-line"],
+    ] {
+        let output = run(words);
+        let shown = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {shown}");
+        assert!(shown.contains("`--api-key`") && shown.contains("SANDKASTEN_API_KEY"), "{shown}");
+        assert!(!shown.contains("sk-on-the-command-line"), "{shown}");
+    }
+}
+
+#[test]
+fn the_key_is_in_no_request_line() {
+    let daemon = FakeDaemon::new(&[("GET /v1/sessions", 200, "[]")]);
+    let output = sandkasten(&["ps", "--url", &daemon.url]).env("SANDKASTEN_API_KEY", "sk-from-here").output();
+    assert_eq!(output.expect("runs").status.code(), Some(0));
+    for asked in daemon.asked() {
+        let (line, headers) = asked.split_once("\r\n").expect("a request");
+        assert!(!line.contains("sk-from-here"), "{line}");
+        assert!(!headers.to_ascii_lowercase().contains("cookie:"), "{headers}");
+    }
+}
+
+#[test]
+fn what_only_detach_may_start_is_refused_elsewhere() {
+    let output = run(&["daemon", "--detached"]);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("`sandkasten daemon --detach`"));
+}
+
+#[test]
 fn what_is_not_built_yet_is_refused_by_name() {
     for (words, name) in [
-        (&["daemon", "--detach"][..], "--detach"),
-        (&["run", "-e", "A=1", "--", "true"], "-e"),
+        (&["run", "-e", "A=1", "--", "true"][..], "-e"),
         (&["run", "--workspace", "w", "--", "true"], "--workspace"),
         (&["run", "--network", "bridge", "--", "true"], "--network bridge"),
         (&["run", "-it", "--", "sh"], "-i and -t"),
