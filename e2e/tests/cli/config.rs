@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use sandkasten_e2e::{API_KEY, binary, with_daemon};
+use sandkasten_e2e::{API_KEY, binary, with_daemon, with_detached};
 use serde_json::Value;
 
 use crate::outcome::Outcome;
@@ -31,6 +31,53 @@ fn a_bad_configuration_is_refused_with_its_place_and_a_caret() {
             Outcome::from(checked).failed(2, words);
         }
     }
+}
+
+#[test]
+fn no_message_about_a_configuration_shows_the_key_beside_the_fault() {
+    const KEY: &str = "sk-beside-the-fault-0123456789";
+    with_detached("", async |daemon| {
+        for text in [
+            format!("api_key: {KEY}\nlistn: 5\n"),
+            format!("listn: 5\napi_key: \"{KEY}\"\n"),
+            format!("api_key: {KEY}\n  listen: 5\n"),
+            format!("{{api_key: {KEY}, listen: 5}}\n"),
+            format!("{{listen: 5, api_key: {KEY}}}\n"),
+            format!("defaults: {{cpu_limit: x, api_key: {KEY}}}\n"),
+            format!("api_kye: {KEY}\n"),
+            format!("api_key {KEY}\n"),
+            format!("api_key: {KEY} {KEY}\n"),
+            format!("api_key: [{KEY}]\n"),
+            format!("api_key:\n  - {KEY}\nlisten: 5\n"),
+            format!("api_key: |\n  {KEY}\n  x y\n"),
+            format!("api_key: \"{KEY}\nlisten: x\n"),
+            format!("api_key: {KEY}\napi_key: {KEY}\n"),
+            format!("api_key: {KEY}\napi_key_file: /nowhere\n"),
+            format!("api_key: {KEY}\ndefaults:\n  network_mode: bridge\n"),
+        ] {
+            daemon.configure(Some(&text));
+            for words in [
+                &["daemon"][..],
+                &["daemon", "--detach"],
+                &["config", "check"],
+                &["config", "show"],
+                &["status"],
+                &["ps"],
+            ] {
+                let outcome = Outcome::from(daemon.run(words));
+                outcome.failed(2, &[]);
+                assert!(!outcome.stderr.contains("beside-the-fault"), "{text}: {outcome:?}");
+            }
+        }
+        assert!(!daemon.log_path().exists());
+        // The same from the environment.
+        daemon.configure(Some(""));
+        let mut command = daemon.command(&["daemon", "-d"]);
+        command.env("SANDKASTEN_API_KEY", format!("{KEY} {KEY}"));
+        let outcome = Outcome::from(command);
+        outcome.failed(2, &["SANDKASTEN_API_KEY"]);
+        assert!(!outcome.stderr.contains("beside-the-fault"), "{outcome:?}");
+    });
 }
 
 #[test]

@@ -136,7 +136,7 @@ impl<'a> Lines<'a> {
         for line in &lines {
             let indent = line.chars().take_while(|c| c.is_whitespace()).count();
             let inside = block.is_some_and(|key_indent| indent > key_indent || line.trim().is_empty());
-            let from = if inside { Some(0) } else { secret_start(line) };
+            let from = if inside { Some(0) } else { hidden_start(line) };
             if !inside {
                 block = from.map(|_| indent);
             }
@@ -196,6 +196,37 @@ impl<'a> Lines<'a> {
         }
         message
     }
+}
+
+/// Returns from which character on a line may be secret.
+fn hidden_start(line: &str) -> Option<usize> {
+    [secret_start(line), unknown_start(line)].into_iter().flatten().min()
+}
+
+/// Returns from which character on a line belongs to a key that is none of ours: it may be the API key, misspelt beyond
+/// recognition. Numbers and truth values are no secrets.
+fn unknown_start(line: &str) -> Option<usize> {
+    let mut start = 0;
+    for part in line.split_inclusive(['{', ',', '[']) {
+        let behind = line.get(start..)?;
+        start += part.len();
+        let (name, value) = behind.split_once(':')?;
+        let plain = name.trim().trim_matches(['"', '\'', '-', ' ']);
+        // No key but a part of a value: `127.0.0.1:80`, or text with spaces.
+        let is_key = !plain.is_empty()
+            && !plain.starts_with('#')
+            && !plain.contains([' ', ',', '{', '[', '/'])
+            && (value.is_empty() || value.starts_with([' ', '\t']));
+        if !is_key || setting::is_name(plain) {
+            continue;
+        }
+        let value = value.split([',', '}', '#']).next()?.trim();
+        if value.parse::<f64>().is_err() && value.parse::<bool>().is_err() {
+            let bytes = line.len() - behind.len() + name.len() + 1;
+            return Some(line.get(..bytes)?.chars().count());
+        }
+    }
+    None
 }
 
 /// Returns from which character on a line is secret: behind a key that looks like one, misspelt ones included.

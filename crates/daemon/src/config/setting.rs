@@ -259,6 +259,11 @@ pub(super) fn find(path: &str) -> Option<&'static Setting> {
     })
 }
 
+/// Tells whether a word is the last part of a key, or a section.
+pub(super) fn is_name(word: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.name.split('.').any(|part| part == word))
+}
+
 fn parse_into<T: FromStr>(slot: &mut T, text: &str, otherwise: &str) -> Result<(), String> {
     *slot = text.trim().parse().map_err(|_| otherwise.to_owned())?;
     Ok(())

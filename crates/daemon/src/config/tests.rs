@@ -135,6 +135,31 @@ fn an_unknown_key_is_shown_with_a_caret_and_the_known_ones() {
 }
 
 #[test]
+fn an_unknown_key_is_shown_without_what_may_be_a_secret() {
+    for (text, shown) in [
+        ("api_kye: sk-0123\n", "1 | api_kye:(hidden)\n  | ^"),
+        (
+            "{max_sessions: 1, x: abc, listen: y}\n",
+            "1 | {max_sessions: 1, x:(hidden)\n  |                   ^",
+        ),
+        ("cpu: 2 # cores\n", "1 | cpu: 2 # cores\n  | ^"),
+        ("wanted: true\n", "1 | wanted: true\n  | ^"),
+    ] {
+        let message = refusal(text);
+        assert!(message.ends_with(shown), "{message}");
+    }
+    // What belongs to a key of ours is shown, colons and all.
+    for (text, shown) in [
+        ("listen: 'unix:x/y'\n", "1 | listen: 'unix:x/y'"),
+        ("{db_path: b:c, max_sessions: 2}\n", "1 | {db_path: b:c, max_sessions: 2}"),
+        ("allowed_images: [\"a b\"]\n", "1 | allowed_images: [\"a b\"]"),
+        ("allowed_images:\n  - a b\n", "2 |   - a b"),
+    ] {
+        assert!(refusal(text).contains(shown), "{}", refusal(text));
+    }
+}
+
+#[test]
 fn a_wrong_type_is_shown_with_the_value_and_what_is_allowed() {
     let cases = [
         (
@@ -370,6 +395,14 @@ fn the_key_is_never_printed() {
         "api_key: sk-top-secret-value: x\n",
         "api_key: @sk-top-secret-value\n",
         "api_key: sk-top-secret value\n",
+        "api_kye: sk-top-secret-value\n",
+        "\"kye\": sk-top-secret-value\n",
+        "{max_sessions: 1, api_kye: sk-top-secret-value}\n",
+        "{api_kye: sk-top-secret-value, max_sessions: x}\n",
+        "api_kye:\n  - sk-top-secret-value\n",
+        "api_kye: |\n  sk-top-secret-value\n",
+        "api_kye: \"sk-top-secret-value\n",
+        "defaults:\n  kye: sk-top-secret-value\n",
     ] {
         let error = load(text).expect_err(text);
         let shown = format!("{error} {error:?}");
