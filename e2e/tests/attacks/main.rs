@@ -9,6 +9,8 @@ mod file_links;
 mod file_race;
 mod file_types;
 mod full_disk;
+mod key_exposure;
+mod log_forging;
 mod output_flood;
 mod shell_sabotage;
 mod timeouts;
