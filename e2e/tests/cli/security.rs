@@ -6,44 +6,16 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandkasten_e2e::with_daemon;
+use sandkasten_e2e::{binary, with_daemon};
 use serde_json::Value;
 
 use crate::alone::{alone, nothing_is_left, private_directory};
 use crate::outcome::Outcome;
+use crate::security_guide::GUIDE;
 
 /// The example of the security guide, with directories that are the test's own.
 fn guide(data: &Path) -> String {
-    format!(
-        r#"listen: "127.0.0.1:8080"
-api_key: "sk-replace-with-long-random-secret"
-
-data_dir: "{data}"
-db_path: "{data}/sandkasten.db"
-
-default_image: "python"
-allowed_images:
-  - "python"
-
-session_ttl_seconds: 1800
-
-defaults:
-  cpu_limit: 1.0
-  mem_limit_mb: 512
-  pids_limit: 256
-  max_exec_timeout_ms: 120000
-  network_mode: "none"
-  readonly_rootfs: true
-
-workspace:
-  enabled: true
-  persist_by_default: false
-
-security:
-  seccomp: "strict"
-"#,
-        data = data.display()
-    )
+    GUIDE.replace("/var/lib/sandkasten", &data.display().to_string())
 }
 
 fn write_config(directory: &Path, text: &str) {
@@ -208,4 +180,24 @@ fn a_running_daemon_is_not_disturbed() {
         assert_eq!(session.output("echo $KEPT").await, "kept");
         assert_eq!(daemon.client().list_sessions().await.expect("a list").len(), 1);
     });
+}
+
+#[test]
+fn another_user_is_told_what_only_root_can_check() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = private_directory();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
+    let copy = directory.path().join("sandkasten");
+    fs::copy(binary(), &copy).expect("a copy that everybody may run");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy);
+    command.args(["security", "--config", "/dev/null"]).env_clear().current_dir(directory.path());
+    let outcome = Outcome::from(command);
+    assert_eq!(outcome.code, Some(1), "{outcome:?}");
+    let line = outcome.stdout.lines().find(|line| line.contains("live checks")).expect("a line");
+    assert!(line.starts_with("WARN") && line.contains("root"), "{line}");
+    assert!(outcome.stdout.contains("FAIL    root"), "{outcome:?}");
 }

@@ -8,7 +8,7 @@ use sandkasten_e2e::{DetachedDaemon, RawApi, RootArchive, TestSession, with_deta
 
 use crate::outcome::Outcome;
 
-const GUIDE: &str = include_str!("security_guide.yaml");
+pub(crate) const GUIDE: &str = include_str!("security_guide.yaml");
 /// The key that the guide shows.
 const KEY: &str = "sk-replace-with-long-random-secret";
 

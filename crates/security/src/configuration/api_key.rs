@@ -2,13 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use sandkasten_daemon::config::{ApiKey, Config, ListenAddress};
+use sandkasten_daemon::config::{Config, ListenAddress};
 
 use super::finding;
 use crate::{Finding, Verdict};
 
-/// Keys that documents show as examples: known to everybody who reads them.
-const EXAMPLES: [&str; 4] = ["replace-with", "changeme", "change-me", "your-api-key"];
 /// From this many characters on a random key cannot be guessed.
 const LONG: usize = 32;
 /// Below this many it can.
@@ -26,7 +24,7 @@ pub(super) fn check(config: &Config) -> Vec<Finding> {
 fn posture(config: &Config) -> Finding {
     let name = "api key against listen address";
     let listen = &config.listen;
-    let known = config.api_key.as_ref().filter(|key| !is_example(key)).is_some();
+    let known = config.api_key.as_ref().filter(|key| !key.is_published()).is_some();
     match (known, listen) {
         (true, _) => finding(name, Verdict::Ok, format!("{listen} is open to holders of the key"), ""),
         (false, ListenAddress::Unix(_)) => {
@@ -53,7 +51,7 @@ fn strength(config: &Config) -> Finding {
     let weak = if config.listen.is_local() { Verdict::Warn } else { Verdict::Fail };
     let text = key.expose();
     let different = text.chars().collect::<BTreeSet<_>>().len();
-    if is_example(key) {
+    if key.is_published() {
         finding(name, weak, "the key is an example from a document, and so known to everybody", MAKE_ONE)
     } else if text.len() < SHORT || different < VARIED {
         let detail = format!("{} characters, {different} different ones: it can be guessed", text.len());
@@ -79,11 +77,6 @@ fn address(config: &Config) -> Finding {
             "listen on 127.0.0.1 and put a reverse proxy with TLS in front",
         )
     }
-}
-
-fn is_example(key: &ApiKey) -> bool {
-    let key = key.expose().to_ascii_lowercase();
-    EXAMPLES.iter().any(|example| key.contains(example))
 }
 
 #[cfg(test)]
