@@ -4,6 +4,7 @@ mod dependencies;
 mod documents;
 mod fences;
 mod source_files;
+mod weakening;
 
 use std::fmt;
 use std::path::Path;
@@ -62,6 +63,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
         fences::check(&sources),
         source_files::check(&sources, &exists),
         documents::check(&documents, &exists),
+        weakening::check(&manifests),
     ]
     .concat();
     for finding in &findings {

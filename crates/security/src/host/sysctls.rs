@@ -27,7 +27,7 @@ const fn at_most(key: &'static str, value: i64, why: &'static str) -> Sysctl {
 }
 
 /// Linux Documentation/admin-guide/sysctl.
-const SYSCTLS: [Sysctl; 14] = [
+const SYSCTLS: [Sysctl; 15] = [
     at_least("kernel.unprivileged_bpf_disabled", 1, "users without privileges load programs into the kernel"),
     at_least("net.core.bpf_jit_harden", 1, "compiled BPF programs can be sprayed with constants"),
     at_least("kernel.perf_event_paranoid", 2, "users without privileges measure the kernel"),
@@ -39,6 +39,11 @@ const SYSCTLS: [Sysctl; 14] = [
         "vm.unprivileged_userfaultfd",
         0,
         "users without privileges stop the kernel in the middle of a copy",
+    ),
+    at_most(
+        "kernel.unprivileged_userns_clone",
+        0,
+        "users without privileges make namespaces in which they hold every capability",
     ),
     at_least("vm.mmap_min_addr", 65_536, "null pointers of the kernel can be given content"),
     at_most("dev.tty.legacy_tiocsti", 0, "programs type into the terminals that they are shown on"),
