@@ -98,48 +98,57 @@ fn frame(kind: u8, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
 #[derive(Debug, Default)]
 pub struct Decoder {
     buffer: Vec<u8>,
+    /// How much of the buffer has been taken. It is thrown away with the next push and not with each frame: frames may be
+    /// tiny, and moving the rest for each of them would make a few kilobytes cost as much as many megabytes.
+    taken: usize,
 }
 
 impl Decoder {
-    /// Adds bytes that were read.
+    /// Adds bytes that were read. Whoever takes all complete frames before the next push keeps the buffer below
+    /// [`MAX_FRAME_BYTES`] and one read.
     pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
 
     /// Takes the next request, if one is complete.
     ///
     /// # Errors
-    /// [`FrameError`]; the connection is then useless.
+    /// [`FrameError`]; the connection is then useless, and every later call says so again.
     pub fn next_request(&mut self) -> Result<Option<Request>, FrameError> {
-        match self.next_frame()? {
-            None => Ok(None),
-            Some((MESSAGE, payload)) => decode(&payload).map(Some),
-            Some((kind, _)) => Err(FrameError::Kind { kind }),
-        }
+        self.next_frame(|kind, payload| match kind {
+            MESSAGE => decode(payload),
+            kind => Err(FrameError::Kind { kind }),
+        })
     }
 
     /// Takes the next frame of a runner, if one is complete.
     ///
     /// # Errors
-    /// [`FrameError`]; the connection is then useless.
+    /// [`FrameError`]; the connection is then useless, and every later call says so again.
     pub fn next_incoming(&mut self) -> Result<Option<Incoming>, FrameError> {
-        match self.next_frame()? {
-            None => Ok(None),
-            Some((MESSAGE, payload)) => decode(&payload).map(|reply| Some(Incoming::Reply(reply))),
-            Some((OUTPUT, payload)) => Ok(Some(Incoming::Output(payload))),
-            Some((kind, _)) => Err(FrameError::Kind { kind }),
-        }
+        self.next_frame(|kind, payload| match kind {
+            MESSAGE => decode(payload).map(Incoming::Reply),
+            OUTPUT => Ok(Incoming::Output(payload.to_vec())),
+            kind => Err(FrameError::Kind { kind }),
+        })
     }
 
-    fn next_frame(&mut self) -> Result<Option<(u8, Vec<u8>)>, FrameError> {
-        let Some((header, rest)) = self.buffer.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+    /// Reads the next frame where it is, and takes it if it could be read.
+    fn next_frame<T>(
+        &mut self,
+        read: impl FnOnce(u8, &[u8]) -> Result<T, FrameError>,
+    ) -> Result<Option<T>, FrameError> {
+        let unread = self.buffer.get(self.taken..).unwrap_or_default();
+        let Some((header, rest)) = unread.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = usize::try_from(u32::from_le_bytes(*header)).unwrap_or(usize::MAX);
         if length == 0 || length > MAX_FRAME_BYTES {
             return Err(FrameError::Length { length });
         }
         let Some((kind, payload)) = rest.get(..length).and_then(<[u8]>::split_first) else { return Ok(None) };
-        let frame = (*kind, payload.to_vec());
-        self.buffer.drain(..LENGTH_BYTES + length);
+        let frame = read(*kind, payload)?;
+        self.taken += LENGTH_BYTES + length;
         Ok(Some(frame))
     }
 }
