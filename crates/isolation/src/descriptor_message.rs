@@ -5,12 +5,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
 };
 
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
-const MAX_DESCRIPTORS: usize = 253;
+pub const MAX_DESCRIPTORS: usize = 253;
 
 /// Sends bytes, and descriptors if there are any, as one message. Blocks as the socket does, unless `flags` say
 /// otherwise; a peer that has gone is an error, never a signal.
@@ -32,14 +32,19 @@ pub fn send(
     Ok(())
 }
 
-/// Receives at most `most` bytes and the descriptors that come with them, close-on-exec. Blocks as the socket does; no
-/// bytes at all are the end of the connection.
+/// Receives at most `most_bytes` and at most `most_descriptors` that come with them, close-on-exec. Blocks as the socket
+/// does; no bytes at all are the end of the connection. What the other side sends beyond either is closed or dropped by
+/// the kernel, and is an error: it may have been sent to fill this process's table of descriptors.
 ///
 /// # Errors
-/// The kernel's.
-pub fn receive(socket: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
-    let mut bytes = vec![0; most];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+/// The kernel's, or [`io::ErrorKind::InvalidData`] for more than was agreed.
+pub fn receive(
+    socket: BorrowedFd<'_>,
+    most_bytes: usize,
+    most_descriptors: usize,
+) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let mut bytes = vec![0; most_bytes];
+    let mut space = vec![MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(most_descriptors))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::io::retry_on_intr(|| {
         let mut parts = [io::IoSliceMut::new(&mut bytes)];
@@ -51,6 +56,11 @@ pub fn receive(socket: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u8>, Vec<
             descriptors.extend(rights);
         }
     }
+    // The space for control data is aligned, so one descriptor more than was asked for may fit.
+    let cut = message.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
+    if cut || descriptors.len() > most_descriptors {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "it sent more than was agreed"));
+    }
     bytes.truncate(message.bytes);
     Ok((bytes, descriptors))
 }
@@ -61,7 +71,7 @@ mod tests {
 
     use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
-    use super::{receive, send};
+    use super::{MAX_DESCRIPTORS, receive, send};
 
     #[test]
     fn bytes_and_descriptors_arrive_together_and_an_end_is_no_bytes() {
@@ -70,11 +80,28 @@ mod tests {
         send(ours.as_fd(), b"two", &[ours.as_fd(), theirs.as_fd()], SendFlags::empty()).expect("sent");
         send(ours.as_fd(), b"none", &[], SendFlags::empty()).expect("sent");
         drop(ours);
-        let (bytes, descriptors) = receive(theirs.as_fd(), 16).expect("received");
+        let (bytes, descriptors) = receive(theirs.as_fd(), 16, 2).expect("received");
         assert_eq!((bytes.as_slice(), descriptors.len()), (&b"two"[..], 2));
         drop(descriptors);
-        let (bytes, descriptors) = receive(theirs.as_fd(), 16).expect("received");
+        let (bytes, descriptors) = receive(theirs.as_fd(), 16, 2).expect("received");
         assert_eq!((bytes.as_slice(), descriptors.len()), (&b"none"[..], 0));
-        assert!(receive(theirs.as_fd(), 16).expect("the end").0.is_empty());
+        assert!(receive(theirs.as_fd(), 16, 2).expect("the end").0.is_empty());
+    }
+
+    #[test]
+    fn more_bytes_or_descriptors_than_agreed_are_refused_and_none_is_kept() {
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.expect("a pair");
+        let (kept, sent) = std::io::pipe().expect("a pipe");
+        for count in [3, 4, 100, MAX_DESCRIPTORS] {
+            send(ours.as_fd(), b"many", &vec![sent.as_fd(); count], SendFlags::empty()).expect("sent");
+            let error = receive(theirs.as_fd(), 16, 2).expect_err("too many descriptors");
+            assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{count}");
+        }
+        send(ours.as_fd(), &[0; 17], &[], SendFlags::empty()).expect("sent");
+        assert_eq!(receive(theirs.as_fd(), 16, 2).expect_err("long").kind(), std::io::ErrorKind::InvalidData);
+        // With the last writer gone a pipe is at its end: no copy of it was kept.
+        drop(sent);
+        assert_eq!(std::io::read_to_string(kept).expect("at its end"), "");
     }
 }

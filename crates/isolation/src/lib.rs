@@ -8,6 +8,7 @@ pub mod controls;
 pub mod descriptor_message;
 pub mod enter;
 mod error_chain;
+mod foreign_text;
 pub mod host;
 pub mod plan;
 pub mod probe;
@@ -16,6 +17,7 @@ pub mod seccomp;
 mod sys;
 
 pub use error_chain::error_chain;
+pub use foreign_text::printable;
 pub use sys::attempted_call::attempt_call;
 pub use sys::inherited::keep_descriptors_from_programs;
 pub use sys::process_exit::exit_now;

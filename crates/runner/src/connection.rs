@@ -90,3 +90,75 @@ impl Connection {
         descriptor_message::send(self.socket.as_fd(), &frame, descriptors, SendFlags::DONTWAIT).ok();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
+    use sandkasten_protocol::{Reply, Request, RunCommand, encode_output, encode_reply, encode_request};
+
+    use super::{Connection, Received};
+
+    fn connection() -> (Connection, OwnedFd) {
+        let pair = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::NONBLOCK, None);
+        let (ours, theirs) = pair.expect("a pair");
+        (Connection::new(ours), theirs)
+    }
+
+    /// Writes as much as the socket takes, and reads until there is a request, an end, or nothing more.
+    fn hear(connection: &mut Connection, theirs: &OwnedFd, mut bytes: &[u8]) -> Received {
+        let mut buffer = [0; 4096];
+        loop {
+            let sent = rustix::net::send(theirs, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
+            bytes = bytes.get(sent.unwrap_or(0)..).unwrap_or_default();
+            match connection.receive(&mut buffer) {
+                Received::Nothing if !bytes.is_empty() || waits(connection) => {}
+                received => return received,
+            }
+        }
+    }
+
+    fn waits(connection: &Connection) -> bool {
+        rustix::io::ioctl_fionread(connection.descriptor()).is_ok_and(|count| count > 0)
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_a_request() {
+        let request =
+            Request::Run(RunCommand { generation: 1, command: "x".repeat(1 << 20), output_limit: None });
+        let frame = encode_request(&request).expect("it fits");
+        let (mut connection, theirs) = connection();
+        let (most, last) = frame.split_at(frame.len() - 1);
+        assert!(matches!(hear(&mut connection, &theirs, most), Received::Nothing));
+        assert!(matches!(hear(&mut connection, &theirs, last), Received::Request(heard) if heard == request));
+    }
+
+    #[test]
+    fn what_is_no_request_closes_the_connection() {
+        let reply = encode_reply(&Reply::Busy).expect("it fits");
+        let output = encode_output(b"x").expect("it fits");
+        for bytes in [&[0xff; 5][..], &[0; 4], &[2, 0, 0, 0, 0, 77], &reply, &output] {
+            let (mut connection, theirs) = connection();
+            assert!(matches!(hear(&mut connection, &theirs, bytes), Received::Closed), "{bytes:?}");
+        }
+        let (mut connection, theirs) = connection();
+        drop(theirs);
+        assert!(matches!(connection.receive(&mut [0; 16]), Received::Closed));
+    }
+
+    #[test]
+    fn random_bytes_make_no_panic() {
+        let mut random = fastrand::Rng::with_seed(8);
+        for _ in 0..3_000 {
+            let (mut connection, theirs) = connection();
+            let mut bytes = encode_request(&Request::Describe).expect("it fits");
+            if random.bool() {
+                bytes = (0..random.usize(..200)).map(|_| random.u8(..)).collect();
+            } else {
+                bytes.insert(random.usize(..bytes.len()), random.u8(..));
+            }
+            hear(&mut connection, &theirs, &bytes);
+        }
+    }
+}

@@ -125,13 +125,6 @@ impl Inner {
             Ok(launched) => launched,
             Err(error) => return Err(undo(error, &cgroup, &socket)),
         };
-        let shell = match ShellSlot::first(launched.shell) {
-            Ok(shell) => shell,
-            Err(error) => {
-                launched.process.kill_and_wait()?;
-                return Err(undo(error.into(), &cgroup, &socket));
-            }
-        };
         let now = super::now();
         Ok(LiveSession {
             id,
@@ -143,7 +136,7 @@ impl Inner {
             process: launched.process,
             socket,
             root: RootDirectory::new(launched.root, lease.range()),
-            shell: Arc::new(tokio::sync::Mutex::new(shell)),
+            shell: Arc::new(tokio::sync::Mutex::new(ShellSlot::first(launched.shell))),
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),
                 last_activity: now,

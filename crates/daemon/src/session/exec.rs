@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandkasten_api::session::SessionStatus;
-use sandkasten_protocol::{Finished, Incoming, Reply, Request, RunCommand};
+use sandkasten_protocol::{Finished, Request, RunCommand};
 use tokio::sync::mpsc;
-use tokio::time::sleep_until;
+use tokio::time::timeout;
 
 use super::force::{ForceError, end_command};
 use super::link::{Link, LinkError};
 use super::live::{InUse, LiveSession};
+use super::relay::{Interruption, Relayed, relay};
 use super::shell_slot::{Prepared, ShellSlot};
 use super::{SessionError, Sessions};
 
@@ -103,7 +104,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`ExecFailure`], where the command could not be ended.
-    pub(crate) async fn end_orphan(session: &LiveSession) -> Result<(), ExecFailure> {
+    pub(crate) async fn end_orphan(session: &Arc<LiveSession>) -> Result<(), ExecFailure> {
         let mut slot = session.shell.lock().await;
         let mut link = Link::open(&session.socket, &Request::Follow).await.map_err(SessionError::from)?;
         match end_command(session, &mut slot, &mut link).await {
@@ -118,12 +119,6 @@ struct Run<'a> {
     session: &'a Arc<LiveSession>,
     options: ExecOptions,
     events: &'a mpsc::Sender<ExecEvent>,
-}
-
-/// Why the output is no longer read.
-enum Interruption {
-    Deadline,
-    Cancelled,
 }
 
 impl Run<'_> {
@@ -149,7 +144,8 @@ impl Run<'_> {
                 command: std::mem::take(&mut self.options.command),
                 output_limit: self.options.output_limit,
             });
-            let opened = Link::open(&self.session.socket, &request).await.map_err(SessionError::from);
+            let opening = timeout(self.options.timeout, Link::open(&self.session.socket, &request));
+            let opened = opening.await.unwrap_or(Err(LinkError::Silent)).map_err(SessionError::from);
             let mut link = self.explain_loss(opened).await?;
             let Request::Run(RunCommand { command, .. }) = request else { continue };
             self.options.command = command;
@@ -175,31 +171,12 @@ impl Run<'_> {
         started: Instant,
         slot: &mut ShellSlot,
     ) -> Result<Option<Finished>, ExecFailure> {
-        let deadline = sleep_until(tokio::time::Instant::from_std(started + self.options.timeout));
-        tokio::pin!(deadline);
-        let interruption = loop {
-            let frame = tokio::select! {
-                biased;
-                frame = link.next() => frame,
-                () = &mut deadline => break Interruption::Deadline,
-                () = self.events.closed() => break Interruption::Cancelled,
-            };
-            match self.explain_loss(frame.map_err(SessionError::from)).await? {
-                Incoming::Output(bytes) => tokio::select! {
-                    sent = self.events.send(ExecEvent::Output(bytes)) => {
-                        if sent.is_err() {
-                            break Interruption::Cancelled;
-                        }
-                    }
-                    () = &mut deadline => break Interruption::Deadline,
-                },
-                Incoming::Reply(Reply::Finished(finished)) => return Ok(Some(finished)),
-                Incoming::Reply(Reply::ShellChanged) => return Ok(None),
-                Incoming::Reply(Reply::Failed { reason }) => {
-                    return Err(SessionError::from(LinkError::Refused { reason }).into());
-                }
-                Incoming::Reply(_) => return Err(SessionError::from(LinkError::Unexpected).into()),
-            }
+        let deadline = started + self.options.timeout;
+        let relayed = relay(link, self.events, deadline, self.options.output_limit).await;
+        let interruption = match self.explain_loss(relayed.map_err(SessionError::from)).await? {
+            Relayed::Finished(finished) => return Ok(Some(finished)),
+            Relayed::ShellChanged => return Ok(None),
+            Relayed::Interrupted(interruption) => interruption,
         };
         let ended = end_command(self.session, slot, link).await;
         if let Some(status) = self.session.end_status() {
@@ -219,7 +196,7 @@ impl Run<'_> {
     }
 
     async fn renew(&self, slot: &mut ShellSlot) -> Result<(), ExecFailure> {
-        let renewed = slot.renew(&self.session.socket).await;
+        let renewed = slot.renew(self.session).await;
         self.explain_loss(renewed.map_err(SessionError::from)).await
     }
 

@@ -5,6 +5,7 @@
 //! command line. Both at once would not do: a bash that is interrupted just as it has reaped a child forgets the child's
 //! end. Only a shell that goes on after all of that is killed as well, and a fresh one takes its place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -65,7 +66,7 @@ pub(crate) enum ForceError {
 /// # Errors
 /// [`ForceError`]; the session is then better destroyed.
 pub(super) async fn end_command(
-    session: &LiveSession,
+    session: &Arc<LiveSession>,
     slot: &mut ShellSlot,
     link: &mut Link,
 ) -> Result<bool, ForceError> {
@@ -79,7 +80,7 @@ pub(super) async fn end_command(
     };
     if replaced {
         // The new shell may be in the same group; it is not to be taken for what the command has left.
-        slot.renew(&session.socket).await?;
+        slot.renew(session).await?;
     }
     // What the command had sent into the background, with or without a new session.
     let shell = slot.pid();

@@ -63,7 +63,7 @@ impl LiveSession {
         cgroup: SessionCgroup,
     ) -> Result<Self, SessionError> {
         let Description { generation, cwd, root, shell } = describe(&socket)?;
-        let shell = ShellSlot::adopted(shell, generation, &cgroup)?;
+        let shell = ShellSlot::adopted(&process, shell, generation, &cgroup)?;
         Ok(Self {
             id: row.id,
             image: row.image,

@@ -9,6 +9,7 @@ mod link;
 mod live;
 mod output_text;
 mod plan;
+mod relay;
 mod session_error;
 mod shell_slot;
 

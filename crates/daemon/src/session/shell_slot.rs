@@ -1,13 +1,14 @@
 //! The daemon's view of a session's shell: which process it is, and which group the next command's processes are in.
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::sync::Arc;
 
 use rustix::process::Signal;
 use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup, SessionCgroup};
 use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
 
 use super::link::{Description, LinkError, describe};
+use super::live::LiveSession;
 use super::session_error::SessionError;
 
 /// The shell of a session. Held by whoever runs a command.
@@ -50,30 +51,28 @@ pub(crate) enum RenewError {
 
 impl ShellSlot {
     /// Takes over the shell of a sandbox that has just been started.
-    ///
-    /// # Errors
-    /// [`ProcessError`] where the shell has ended already.
-    pub(crate) fn first(shell: OwnedFd) -> Result<Self, ProcessError> {
-        Ok(Self {
-            process: SandboxProcess::from_descriptor(shell)?,
+    pub(crate) fn first(shell: SandboxProcess) -> Self {
+        Self {
+            process: shell,
             generation: 1,
             // The runner starts the first shell in the first group.
             group: Some(FIRST_PROCESS_GROUP),
             left: Vec::new(),
             next_group: FIRST_PROCESS_GROUP + 1,
-        })
+        }
     }
 
     /// Takes over the shell of a sandbox that an earlier daemon started. Blocking.
     ///
     /// # Errors
-    /// [`SessionError`] where the shell has ended or its cgroup cannot be read.
+    /// [`SessionError`] where the shell has ended, is none of the sandbox, or its cgroup cannot be read.
     pub(crate) fn adopted(
+        first: &SandboxProcess,
         shell: OwnedFd,
         generation: u64,
         cgroup: &SessionCgroup,
     ) -> Result<Self, SessionError> {
-        let process = SandboxProcess::from_descriptor(shell)?;
+        let process = SandboxProcess::inside(first, shell)?;
         let mut left = cgroup.process_group_numbers()?;
         let next_group = left.iter().max().map_or(FIRST_PROCESS_GROUP, |highest| highest + 1);
         let mut group = None;
@@ -91,16 +90,19 @@ impl ShellSlot {
     ///
     /// # Errors
     /// [`RenewError`] where the runner does not answer.
-    pub(super) async fn renew(&mut self, socket: &Path) -> Result<(), RenewError> {
-        let socket = socket.to_owned();
-        let described = tokio::task::spawn_blocking(move || describe(&socket)).await;
-        let Description { generation, shell, .. } =
-            described.map_err(|source| RenewError::Task { source })??;
-        self.process = match SandboxProcess::from_descriptor(shell) {
-            Ok(process) => process,
-            Err(ProcessError::Ended) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
+    pub(super) async fn renew(&mut self, session: &Arc<LiveSession>) -> Result<(), RenewError> {
+        let session = Arc::clone(session);
+        let described = tokio::task::spawn_blocking(move || {
+            let Description { generation, shell, .. } = describe(&session.socket)?;
+            match SandboxProcess::inside(&session.process, shell) {
+                Ok(process) => Ok(Some((generation, process))),
+                Err(ProcessError::Ended) => Ok(None),
+                Err(error) => Err(RenewError::from(error)),
+            }
+        });
+        let described = described.await.map_err(|source| RenewError::Task { source })??;
+        let Some((generation, process)) = described else { return Ok(()) };
+        self.process = process;
         self.generation = generation;
         self.left.extend(self.group.filter(|number| *number != FIRST_PROCESS_GROUP));
         // Where the runner starts every shell; what earlier ones left there shows when the next command is prepared.

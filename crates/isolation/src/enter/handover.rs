@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::SendFlags;
 
-use crate::descriptor_message;
+use crate::descriptor_message::{self, MAX_DESCRIPTORS};
 use crate::plan::{CgroupDescriptors, SandboxPlan, SetupReply};
 use crate::sys;
 
@@ -86,12 +86,20 @@ pub fn receive() -> Result<Handover, HandoverError> {
         .map_err(|source| HandoverError::Descriptors { source })?;
     let listener = sys::inherited::take_inherited(sys::clone::LISTENER_DESCRIPTOR)
         .map_err(|source| HandoverError::Descriptors { source })?;
-    let (bytes, received) = descriptor_message::receive(setup.as_fd(), MAX_PLAN_BYTES)
+    let (bytes, received) = descriptor_message::receive(setup.as_fd(), MAX_PLAN_BYTES, MAX_DESCRIPTORS)
         .map_err(|source| HandoverError::Receive { source })?;
+    let (plan, files) = take_apart(&bytes, received)?;
+    Ok(Handover { plan, files, setup, listener })
+}
+
+/// Decodes the plan and gives each descriptor its meaning.
+fn take_apart(bytes: &[u8], received: Vec<OwnedFd>) -> Result<(SandboxPlan, Files), HandoverError> {
     let (cgroups, plan): (CgroupDescriptors, SandboxPlan) =
-        postcard::from_bytes(&bytes).map_err(|source| HandoverError::Decode { source })?;
+        postcard::from_bytes(bytes).map_err(|source| HandoverError::Decode { source })?;
     let CgroupDescriptors { session_tasks, runner_tasks, process_group } = cgroups;
-    let expected = 2 + plan.layers + plan.binds.len() + session_tasks + runner_tasks + process_group;
+    let expected = [plan.layers, plan.binds.len(), session_tasks, runner_tasks, process_group]
+        .into_iter()
+        .fold(2_usize, usize::saturating_add);
     if received.len() != expected {
         return Err(HandoverError::Count { expected, received: received.len() });
     }
@@ -111,7 +119,7 @@ pub fn receive() -> Result<Handover, HandoverError> {
         device_tree,
         uid_lease: take(1).pop().ok_or_else(missing)?,
     };
-    Ok(Handover { plan, files, setup, listener })
+    Ok((plan, files))
 }
 
 /// Tells the daemon that the sandbox stands, with its root directory and the shell's process descriptor.
@@ -138,4 +146,83 @@ pub fn answer_failed(setup: BorrowedFd<'_>, failure: &SetupReply) -> io::Result<
 fn answer(setup: BorrowedFd<'_>, reply: &SetupReply, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = postcard::to_stdvec(reply).map_err(io::Error::other)?;
     descriptor_message::send(setup, &bytes, descriptors, SendFlags::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::{HandoverError, take_apart};
+    use crate::plan::{CgroupDescriptors, RootMode, SandboxPlan, ShellPreference};
+
+    fn plan(layers: usize, binds: usize) -> SandboxPlan {
+        SandboxPlan {
+            hostname: "box".to_owned(),
+            staging: "/run/staging".to_owned(),
+            layers,
+            binds: vec!["/usr".to_owned(); binds],
+            root: RootMode::ReadOnly,
+            tmpfs: Vec::new(),
+            files: vec![("/etc/hosts".to_owned(), "127.0.0.1 localhost".to_owned())],
+            environment: vec!["HOME=/".to_owned()],
+            shell: ShellPreference::Bash,
+            working_directory: "/".to_owned(),
+            seccomp: None,
+            open_files: 64,
+            controls: crate::controls::Controls::default(),
+        }
+    }
+
+    fn encoded(layers: usize, binds: usize, cgroups: [usize; 3]) -> Vec<u8> {
+        let [session_tasks, runner_tasks, process_group] = cgroups;
+        let cgroups = CgroupDescriptors { session_tasks, runner_tasks, process_group };
+        postcard::to_stdvec(&(cgroups, plan(layers, binds))).expect("it can be encoded")
+    }
+
+    fn descriptors(count: usize) -> Vec<OwnedFd> {
+        (0..count).map(|_| std::io::pipe().expect("a pipe").0.into()).collect()
+    }
+
+    #[test]
+    fn every_descriptor_gets_its_meaning() {
+        let (plan, files) = take_apart(&encoded(2, 1, [1, 1, 2]), descriptors(9)).expect("a sound plan");
+        assert_eq!((plan.layers, files.layers.len(), files.binds.len()), (2, 2, 1));
+        assert!(files.process_group.is_some());
+    }
+
+    #[test]
+    fn counts_that_are_not_those_of_the_descriptors_are_refused_however_large() {
+        for (layers, cgroups, received) in [
+            (1, [0, 0, 0], 2),
+            (1, [0, 0, 0], 4),
+            (usize::MAX, [0, 0, 0], 1),
+            (usize::MAX, [3, 0, 0], 4),
+            (usize::MAX - 1, [0, 0, 0], 0),
+            (0, [usize::MAX, usize::MAX, usize::MAX], 0),
+        ] {
+            let refused = take_apart(&encoded(layers, 0, cgroups), descriptors(received));
+            assert!(matches!(refused, Err(HandoverError::Count { .. })), "{layers} {cgroups:?} {received}");
+        }
+    }
+
+    #[test]
+    fn random_and_damaged_plans_are_refused_without_a_panic() {
+        let mut random = fastrand::Rng::with_seed(6);
+        for _ in 0..20_000 {
+            let mut bytes = encoded(1, 1, [1, 0, 0]);
+            match random.u8(..3) {
+                0 => bytes = (0..random.usize(..400)).map(|_| random.u8(..)).collect(),
+                1 => bytes.truncate(random.usize(..bytes.len())),
+                _ => {
+                    for _ in 0..random.usize(1..4) {
+                        let at = random.usize(..bytes.len());
+                        bytes[at] = random.u8(..);
+                    }
+                }
+            }
+            if let Ok((plan, _)) = take_apart(&bytes, Vec::new()) {
+                panic!("a plan without descriptors: {plan:?}");
+            }
+        }
+    }
 }

@@ -12,9 +12,10 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
 use super::cgroup::SessionCgroup;
-use super::{DeviceTree, DeviceTreeError, PathError, RunnerImage, SandboxProcess, UidLease};
+use super::{DeviceTree, DeviceTreeError, PathError, ProcessError, RunnerImage, SandboxProcess, UidLease};
 use crate::controls::{Control, Controls};
 use crate::descriptor_message;
+use crate::foreign_text::printable;
 use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
 use crate::sys::clone::{self, LaunchStep};
 use crate::sys::mount_attributes::set_mount_attributes;
@@ -23,6 +24,8 @@ use crate::sys::mount_attributes::set_mount_attributes;
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer: the reasons of a failure.
 const MAX_REPLY_BYTES: usize = 16 * 1024;
+/// The root directory and the shell's process.
+const REPLY_DESCRIPTORS: usize = 2;
 /// Descriptors for the child are kept above the numbers it gives them.
 const ABOVE_AGREED_NUMBERS: i32 = 16;
 
@@ -52,8 +55,8 @@ pub struct Launched {
     pub process: SandboxProcess,
     /// Its root directory.
     pub root: OwnedFd,
-    /// The process descriptor of its shell.
-    pub shell: OwnedFd,
+    /// Its shell.
+    pub shell: SandboxProcess,
     /// The ABI of the landlock rules in force; 0 where the kernel has none.
     pub landlock_abi: u32,
 }
@@ -112,6 +115,12 @@ pub enum LaunchError {
         /// Why.
         source: io::Error,
     },
+    /// The shell that the runner handed out cannot be used.
+    #[error("failed to take over the shell")]
+    Shell {
+        /// Why.
+        source: ProcessError,
+    },
     /// The image has no shell that takes commands.
     #[error("the image cannot be used: {reason}")]
     UnusableImage {
@@ -144,7 +153,11 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launched, LaunchError> {
         })?;
     let process = start(request, &theirs)?;
     drop(theirs);
-    let built = hand_over(request, &process, ours.as_fd());
+    let built = hand_over(request, &process, ours.as_fd()).and_then(|(root, shell, landlock_abi)| {
+        let shell =
+            SandboxProcess::inside(&process, shell).map_err(|source| LaunchError::Shell { source })?;
+        Ok((root, shell, landlock_abi))
+    });
     if built.is_err() {
         // The error at hand says more than one of the kill could; a runner whose socket closed exits by itself.
         process.kill_and_wait().ok();
@@ -228,8 +241,11 @@ fn hand_over(
         (SetupReply::Ready { .. }, ..) => {
             Err(LaunchError::Receive { source: io::ErrorKind::InvalidData.into() })
         }
-        (SetupReply::UnusableImage { reason }, ..) => Err(LaunchError::UnusableImage { reason }),
-        (SetupReply::Failed { reason }, ..) => Err(LaunchError::Setup { reason }),
+        // A shell of the image has run by now, and may have had a say in the words.
+        (SetupReply::UnusableImage { reason }, ..) => {
+            Err(LaunchError::UnusableImage { reason: printable(&reason) })
+        }
+        (SetupReply::Failed { reason }, ..) => Err(LaunchError::Setup { reason: printable(&reason) }),
     }
 }
 
@@ -279,9 +295,66 @@ fn send_plan(
 }
 
 fn receive_reply(setup: BorrowedFd<'_>) -> io::Result<(SetupReply, Vec<OwnedFd>)> {
-    let (bytes, descriptors) = descriptor_message::receive(setup, MAX_REPLY_BYTES)?;
+    let (bytes, descriptors) = descriptor_message::receive(setup, MAX_REPLY_BYTES, REPLY_DESCRIPTORS)?;
     if bytes.is_empty() {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended without an answer"));
     }
     Ok((postcard::from_bytes(&bytes).map_err(io::Error::other)?, descriptors))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use rustix::net::sockopt::{Timeout, set_socket_timeout};
+    use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
+
+    use super::{MAX_REPLY_BYTES, receive_reply};
+    use crate::descriptor_message::send;
+    use crate::plan::SetupReply;
+
+    /// The set-up socket: the daemon's end, which waits only briefly here, and the runner's.
+    fn sockets() -> (OwnedFd, OwnedFd) {
+        let pair = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
+        let (ours, theirs) = pair.expect("a pair");
+        let brief = std::time::Duration::from_millis(100);
+        set_socket_timeout(&ours, Timeout::Recv, Some(brief)).expect("a timeout");
+        (ours, theirs)
+    }
+
+    #[test]
+    fn a_runner_that_is_silent_or_gone_is_an_error_in_time() {
+        let (ours, theirs) = sockets();
+        assert_eq!(receive_reply(ours.as_fd()).expect_err("silence").kind(), io::ErrorKind::WouldBlock);
+        drop(theirs);
+        assert_eq!(receive_reply(ours.as_fd()).expect_err("an end").kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn an_answer_that_is_too_long_or_brings_too_much_is_refused() {
+        let (ours, theirs) = sockets();
+        let reason = "x".repeat(MAX_REPLY_BYTES);
+        let long = postcard::to_stdvec(&SetupReply::Failed { reason }).expect("encoded");
+        send(theirs.as_fd(), &long, &[], SendFlags::empty()).expect("sent");
+        assert_eq!(receive_reply(ours.as_fd()).expect_err("long").kind(), io::ErrorKind::InvalidData);
+        let ready = postcard::to_stdvec(&SetupReply::Ready { landlock_abi: 1 }).expect("encoded");
+        send(theirs.as_fd(), &ready, &[theirs.as_fd(); 200], SendFlags::empty()).expect("sent");
+        assert_eq!(receive_reply(ours.as_fd()).expect_err("many").kind(), io::ErrorKind::InvalidData);
+        send(theirs.as_fd(), &ready, &[theirs.as_fd(); 2], SendFlags::empty()).expect("sent");
+        assert_eq!(receive_reply(ours.as_fd()).expect("a sound answer").1.len(), 2);
+    }
+
+    #[test]
+    fn random_answers_are_decoded_or_refused() {
+        let (ours, theirs) = sockets();
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..5_000 {
+            let bytes: Vec<u8> = (0..random.usize(1..100))
+                .map(|_| if random.bool() { random.u8(..4) } else { random.u8(..) })
+                .collect();
+            send(theirs.as_fd(), &bytes, &[], SendFlags::empty()).expect("sent");
+            receive_reply(ours.as_fd()).ok();
+        }
+    }
 }

@@ -53,6 +53,12 @@ pub enum ProcessError {
     /// The process has ended.
     #[error("the process has ended")]
     Ended,
+    /// The process is none of the sandbox that handed out its descriptor.
+    #[error("the runner handed out process {pid}, which is not in its sandbox")]
+    Foreign {
+        /// Its id on the host.
+        pid: i32,
+    },
 }
 
 impl SandboxProcess {
@@ -60,7 +66,26 @@ impl SandboxProcess {
         Self { pid, descriptor }
     }
 
-    /// Takes a process descriptor and finds out the id it has on the host. Blocking.
+    /// Takes a process descriptor that a runner handed out and finds out the id it has on the host. Blocking.
+    ///
+    /// The process must be in the sandbox of `first`, its PID 1. A runner that has been taken over can come by
+    /// descriptors of others: of the daemon itself by `SO_PEERPIDFD`, since Linux 6.5.
+    ///
+    /// # Errors
+    /// [`ProcessError::Ended`] where the process is gone, [`ProcessError::Foreign`] where it is another's.
+    pub fn inside(first: &Self, descriptor: OwnedFd) -> Result<Self, ProcessError> {
+        let process = Self::from_descriptor(descriptor)?;
+        let namespaces = process.namespace("pid").and_then(|theirs| Ok((theirs, first.namespace("pid")?)));
+        // Asked after the look: only then was it this process, and not a later one of the same id, that was looked at.
+        if !process.is_alive() {
+            return Err(ProcessError::Ended);
+        }
+        let (theirs, sandbox) = namespaces?;
+        if theirs == sandbox { Ok(process) } else { Err(ProcessError::Foreign { pid: process.pid }) }
+    }
+
+    /// Takes a process descriptor that the caller has opened itself, and finds out the id it has on the host; for one that
+    /// came from a sandbox there is [`SandboxProcess::inside`]. Blocking.
     ///
     /// # Errors
     /// [`ProcessError::Ended`] where the process is gone.
@@ -181,7 +206,51 @@ fn start_time(stat: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::start_time;
+    use std::process::Command;
+
+    use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+    use super::{ProcessError, SandboxProcess, start_time};
+
+    fn open(pid: u32) -> std::os::fd::OwnedFd {
+        let pid = Pid::from_raw(i32::try_from(pid).expect("an id")).expect("an id");
+        pidfd_open(pid, PidfdFlags::empty()).expect("a living process")
+    }
+
+    #[test]
+    fn a_process_of_another_pid_namespace_is_not_taken_for_the_sandboxs() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIP: a pid namespace needs root");
+            return;
+        }
+        // `unshare` ends with its child, which is PID 1 of the new namespace.
+        let mut outer = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "sh", "-c", "sleep 60 & wait"])
+            .spawn()
+            .expect("unshare runs");
+        let children = |pid: u32| {
+            let path = format!("/proc/{pid}/task/{pid}/children");
+            std::fs::read_to_string(path).ok()?.split_whitespace().next()?.parse::<u32>().ok()
+        };
+        let (first, second) = (0..500)
+            .find_map(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                let first = children(outer.id())?;
+                Some((first, children(first)?))
+            })
+            .expect("the namespace has two processes");
+        let first = SandboxProcess::from_descriptor(open(first)).expect("PID 1");
+        let inside = SandboxProcess::inside(&first, open(second)).expect("one of its own");
+        assert_eq!(inside.pid().unsigned_abs(), second);
+        for foreign in [std::process::id(), outer.id()] {
+            let refused = SandboxProcess::inside(&first, open(foreign)).expect_err("a process of the host");
+            assert!(matches!(refused, ProcessError::Foreign { pid } if pid.unsigned_abs() == foreign));
+        }
+        let (file, _) = std::io::pipe().expect("a pipe");
+        assert!(SandboxProcess::inside(&first, file.into()).is_err(), "a pipe is no process");
+        outer.kill().expect("killed");
+        outer.wait().expect("ended");
+    }
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
