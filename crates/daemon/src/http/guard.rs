@@ -78,9 +78,9 @@ impl Guard {
 
 impl Hosts {
     fn admit(&self, what: &str, host: &str) -> Result<(), ApiError> {
-        let name = without_port(host);
-        let known = self.names.iter().any(|known| known.eq_ignore_ascii_case(name));
-        if known || (self.any_address && name.parse::<IpAddr>().is_ok()) {
+        let known = |name: &str| self.names.iter().any(|known| known.eq_ignore_ascii_case(name));
+        let address = |name: &str| self.any_address && name.parse::<IpAddr>().is_ok();
+        if without_port(host).is_some_and(|name| known(name) || address(name)) {
             return Ok(());
         }
         let shown: String = host.chars().take(100).collect();
@@ -97,11 +97,14 @@ fn header_text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
     if values.next().is_some() { None } else { value.to_str().ok() }
 }
 
-fn without_port(host: &str) -> &str {
-    if let Some(address) = host.strip_prefix('[') {
-        return address.split_once(']').map_or(address, |(address, _)| address);
-    }
-    host.rsplit_once(':').map_or(host, |(name, _)| name)
+/// Returns the name of `name`, `name:port`, `[address]` and `[address]:port`; none of anything else, which is no host.
+fn without_port(host: &str) -> Option<&str> {
+    let (name, rest) = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']')?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let port = if rest.is_empty() { "" } else { rest.strip_prefix(':')? };
+    port.bytes().all(|byte| byte.is_ascii_digit()).then_some(name)
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -178,7 +181,22 @@ mod tests {
         for host in ["localhost:8080", "LOCALHOST", "[::1]:8080", "127.0.0.1"] {
             assert!(check(&closed(), &[(header::HOST, host), key.clone()]), "{host}");
         }
-        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:80", "10.0.0.1", ""] {
+        for host in [
+            "evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example:80",
+            "10.0.0.1",
+            "",
+            "[::1]evil.example",
+            "[::1",
+            "::1",
+            "[localhost]:80:80",
+            "localhost:evil.example",
+            "localhost:80:80",
+            "localhost:80@evil.example",
+            "localhost@evil.example",
+            "evil.example#localhost",
+        ] {
             assert!(!check(&closed(), &[(header::HOST, host), key.clone()]), "{host}");
         }
         let host = (header::HOST, "localhost");
