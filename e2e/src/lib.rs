@@ -7,6 +7,7 @@
 mod detached_daemon;
 mod leaks;
 mod raw_api;
+mod raw_connection;
 mod root_archive;
 mod session;
 mod test_daemon;
@@ -16,6 +17,7 @@ mod wait;
 pub use detached_daemon::{DetachedDaemon, with_detached};
 pub use leaks::{Leaks, instance_name};
 pub use raw_api::{Answer, RawApi};
+pub use raw_connection::{RawConnection, status};
 pub use root_archive::RootArchive;
 pub use session::TestSession;
 pub use test_daemon::{API_KEY, TestDaemon, binary, with_config, with_daemon, with_open_daemon};

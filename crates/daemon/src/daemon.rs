@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandkasten_image::{ImageStore, OpenStoreError, RefreshHostError};
 use sandkasten_isolation::host::cgroup::DetectError;
 use sandkasten_isolation::host::{LeaseError, PathError, RunnerImageError};
@@ -102,6 +103,17 @@ pub enum ServeError {
     Server(#[from] ServerError),
 }
 
+/// Lets the daemon have as many open files as its starter allows at all: connections and sessions need several each, and the
+/// usual soft limit of 1024 would make a few hundred idle connections a denial of service. Processes in sandboxes have
+/// limits of their own.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, current = limit.current, "the limit of open files stays");
+    }
+}
+
 impl Daemon {
     /// Starts a daemon on its data directory: locks it, recovers, listens, and writes down in the run directory that it does,
     /// with the file that it logs to, if there is one. Needs root.
@@ -137,6 +149,7 @@ impl Daemon {
         }
         // Nothing the daemon makes is for anybody else; what sandboxes see has its mode set by name.
         rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        raise_open_files();
         let data_dir = config.data_dir.clone();
         let prepared = tokio::task::spawn_blocking(move || {
             private_directory(&data_dir)?;
@@ -184,5 +197,21 @@ impl Daemon {
         }
         self.sessions.store().close().await;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+    use super::raise_open_files;
+
+    #[test]
+    fn the_daemon_takes_all_the_open_files_that_it_may_have() {
+        let limit = getrlimit(Resource::Nofile);
+        let low = limit.maximum.map(|most| most.min(512));
+        setrlimit(Resource::Nofile, Rlimit { current: low, ..limit }).expect("it can be lowered");
+        raise_open_files();
+        assert_eq!(getrlimit(Resource::Nofile).current, limit.maximum);
     }
 }

@@ -1,9 +1,10 @@
 //! Nobody without the key gets anything but the health of the daemon, and no web page gets anything with it.
 
 use reqwest::Method;
-use sandkasten_e2e::{API_KEY, RawApi, TestDaemon, with_daemon};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use sandkasten_e2e::{API_KEY, RawApi, RawConnection, TestDaemon, status, with_daemon};
+
+/// A bound on hangs.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Every route of the contract.
 fn routes(session: &str) -> Vec<(Method, String)> {
@@ -34,16 +35,10 @@ fn routes(session: &str) -> Vec<(Method, String)> {
 
 /// Sends bytes and returns the status and the whole answer.
 async fn exchange(daemon: &TestDaemon, request: &str) -> (u16, String) {
-    let url = daemon.url();
-    let address = url.strip_prefix("http://").expect("a TCP address");
-    let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(request.as_bytes()).await.expect("sent");
-    let mut answer = Vec::new();
-    // Cut off or complete: what has come is looked at.
-    stream.read_to_end(&mut answer).await.ok();
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    (status, answer)
+    let mut connection = RawConnection::open(daemon).await;
+    assert!(connection.send(request).await, "sent");
+    let answer = connection.rest(PATIENCE).await.expect("an answer and an end");
+    (status(&answer), answer)
 }
 
 #[test]

@@ -1,14 +1,17 @@
 //! Request bodies as JSON, with errors in the API's own form.
 
+use std::error::Error;
 use std::sync::Arc;
 
-use axum::body::Bytes;
+use axum::body::{Bytes, HttpBody};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use http::{StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use super::api_error::ApiError;
+use super::body_limit;
+use super::body_pace::TooSlow;
 use super::guard::Guard;
 
 /// A body parsed as JSON, whatever its content type where a key was shown; without keys only `application/json` is
@@ -30,12 +33,16 @@ where
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
-        let bytes = Bytes::from_request(request, state).await.map_err(|error| refused(&error))?;
-        if state.as_ref().is_open() && !is_json && !bytes.is_empty() {
+        // Both before anything of the body is read.
+        if body_limit::is_far_exceeded(&request) {
+            return Err(too_large());
+        }
+        if state.as_ref().is_open() && !is_json && !request.body().is_end_stream() {
             return Err(ApiError::invalid(
                 "without an API key only bodies of Content-Type application/json are taken",
             ));
         }
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| refused(&error))?;
         let body: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         // A struct would also be read from an array of its fields, which no client means.
         if body.trim_ascii_start().first() != Some(&b'{') {
@@ -61,12 +68,22 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 }
 
 /// Explains why a body could not be read.
-pub(super) fn refused(rejection: &BytesRejection) -> ApiError {
-    let status = rejection.status();
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::invalid("the body is too large; write large files with several requests")
-            .with_status(status)
+fn refused(rejection: &BytesRejection) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        too_large()
+    } else if came_too_slowly(rejection) {
+        ApiError::invalid(TooSlow.to_string()).with_status(StatusCode::REQUEST_TIMEOUT)
     } else {
         ApiError::invalid("the body could not be read to its end")
     }
+}
+
+fn too_large() -> ApiError {
+    ApiError::invalid("the body is too large; write large files with several requests")
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
+}
+
+/// Whether the reason behind an error is that a body's time ran out.
+pub(super) fn came_too_slowly(error: &(dyn Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |&error| error.source()).any(<dyn Error>::is::<TooSlow>)
 }

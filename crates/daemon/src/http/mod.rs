@@ -2,12 +2,16 @@
 //! axum, and the only one that knows status codes.
 
 mod api_error;
+mod body_limit;
+mod body_pace;
 mod guard;
 mod json_body;
+mod path_id;
 mod request_id;
 mod router;
 mod routes;
 mod server;
+mod stalled_writes;
 
 pub(crate) use server::Server;
 pub(crate) use server::ServerError;

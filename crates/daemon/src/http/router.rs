@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{any, get, post};
+use axum::routing::{MethodRouter, any, get, post};
+use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_UPLOAD_BYTES};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::api_error::ApiError;
+use super::body_limit::BodyLimit;
+use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
 use super::routes::{exec, files, health, sessions, workspaces};
@@ -41,26 +43,33 @@ impl AsRef<Arc<Guard>> for ApiState {
 
 pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
     let guard = Arc::new(Guard::new(config));
-    let limit = DefaultBodyLimit::max;
     Router::new()
         .route("/healthz", get(health::show))
         .route("/v1/sessions", get(sessions::list).post(sessions::create))
         .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::destroy))
         .route("/v1/sessions/{id}/stats", get(sessions::stats))
-        .route("/v1/sessions/{id}/exec", post(exec::run).layer(limit(COMMAND_BODY)))
-        .route("/v1/sessions/{id}/exec/stream", post(exec::stream).layer(limit(COMMAND_BODY)))
-        .route("/v1/sessions/{id}/fs/write", post(files::write).layer(limit(FILE_BODY)))
+        .route("/v1/sessions/{id}/exec", limited(post(exec::run), COMMAND_BODY))
+        .route("/v1/sessions/{id}/exec/stream", limited(post(exec::stream), COMMAND_BODY))
+        .route("/v1/sessions/{id}/fs/write", limited(post(files::write), FILE_BODY))
         .route("/v1/sessions/{id}/fs/read", get(files::read))
-        .route("/v1/sessions/{id}/fs/upload", post(files::upload).layer(limit(UPLOAD_BODY)))
+        .route("/v1/sessions/{id}/fs/upload", limited(post(files::upload), UPLOAD_BODY))
         .route("/v1/workspaces", any(workspaces::refuse))
         .route("/v1/workspaces/{*rest}", any(workspaces::refuse))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
-        .layer(limit(SMALL_BODY))
+        .layer(DefaultBodyLimit::max(SMALL_BODY))
+        .layer(Extension(BodyLimit(SMALL_BODY)))
+        .layer(from_fn(body_pace::bound))
         .layer(from_fn_with_state(Arc::clone(&guard), guard::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::attach))
         .with_state(ApiState { sessions, guard })
+}
+
+/// Gives a route a limit of its own for its bodies.
+fn limited(route: MethodRouter<ApiState>, bytes: usize) -> MethodRouter<ApiState> {
+    let limited: MethodRouter<ApiState> = route.layer(DefaultBodyLimit::max(bytes));
+    limited.layer(Extension(BodyLimit(bytes)))
 }
 
 async fn no_such_endpoint(uri: http::Uri) -> ApiError {

@@ -1,4 +1,5 @@
-//! The listener and its connections: bounded in number, in the time of their headers, and in their size.
+//! The listener and its connections: bounded in number, in the size of their headers, and in the time of their headers,
+//! of their pauses and of answers that nobody reads.
 
 use std::future::Future;
 use std::io;
@@ -17,15 +18,19 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
 use super::router;
+use super::stalled_writes::StalledWrites;
 use crate::config::{Config, ListenAddress};
 use crate::session::Sessions;
 
-/// How long a client may take for its request's headers.
+/// How long a client may take for its request's headers, and a connection may rest between two requests.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// The most bytes of headers.
 const HEADER_BYTES: usize = 64 << 10;
 /// The most connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 4_096;
+/// How long an answer may wait for a client that does not read, beyond the longest command: the end of a command that
+/// waits for its reader is its own timeout's matter.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long running requests may go on after a stop was asked for.
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long no connection is accepted after an accept failed for lack of descriptors or memory.
@@ -37,6 +42,7 @@ pub(crate) struct Server {
     listener: Listener,
     address: ListenAddress,
     router: Router,
+    write_patience: Duration,
 }
 
 #[derive(Debug)]
@@ -84,7 +90,9 @@ impl Server {
                 (Listener::Unix(listener, path.clone()), config.listen.clone())
             }
         };
-        Ok(Self { listener, address, router: router::build(config, sessions) })
+        let longest = Duration::from_millis(config.defaults.max_exec_timeout_ms);
+        let write_patience = longest.saturating_add(WRITE_PATIENCE);
+        Ok(Self { listener, address, router: router::build(config, sessions), write_patience })
     }
 
     pub(crate) fn address(&self) -> ListenAddress {
@@ -100,7 +108,7 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
         let graceful = GracefulShutdown::new();
-        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        let places = Arc::new(Semaphore::new(connections()));
         tokio::pin!(shutdown);
         loop {
             let place = tokio::select! {
@@ -140,7 +148,7 @@ impl Server {
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(TokioIo::new(StalledWrites::bounded(stream, self.write_patience)), service);
         let watched = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = watched.await {
@@ -149,6 +157,13 @@ impl Server {
             drop(place);
         });
     }
+}
+
+/// How many connections there may be at once: half of the open files stay for sessions.
+fn connections() -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let half = files.and_then(|files| usize::try_from(files / 2).ok()).unwrap_or(CONNECTIONS);
+    CONNECTIONS.min(half)
 }
 
 /// A connection of either kind.

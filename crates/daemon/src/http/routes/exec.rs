@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderValue, header};
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::http::api_error::ApiError;
 use crate::http::json_body::JsonBody;
+use crate::http::path_id::PathId;
 use crate::http::request_id::RequestId;
 use crate::http::router::ApiState;
 use crate::session::{ExecEvent, ExecFailure, ExecOptions, LiveSession, OutputText};
@@ -28,10 +29,10 @@ const PIECES_IN_FLIGHT: usize = 16;
 /// Runs a command and answers with its whole output.
 pub(in crate::http) async fn run(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     JsonBody(request): JsonBody<ExecRequest>,
 ) -> Result<Json<ExecResult>, ApiError> {
-    let (session, options, mut text) = accept(&state, &id, request, Some(MAX_OUTPUT_BYTES as u64)).await?;
+    let (session, options, mut text) = accept(&state, id, request, Some(MAX_OUTPUT_BYTES as u64)).await?;
     let mut output = String::new();
     let mut bytes = 0;
     let mut events = state.sessions.exec(session, options);
@@ -63,11 +64,11 @@ pub(in crate::http) async fn run(
 /// Runs a command and streams its output as Server-Sent Events.
 pub(in crate::http) async fn stream(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     Extension(request_id): Extension<RequestId>,
     JsonBody(request): JsonBody<ExecRequest>,
 ) -> Result<Response, ApiError> {
-    let (session, options, text) = accept(&state, &id, request, None).await?;
+    let (session, options, text) = accept(&state, id, request, None).await?;
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let events = state.sessions.exec(session, options);
     tokio::spawn(forward(events, pieces, text, request_id));
@@ -86,11 +87,10 @@ pub(in crate::http) async fn stream(
 /// Checks a request and finds its session.
 async fn accept(
     state: &ApiState,
-    id: &str,
+    id: SessionId,
     request: ExecRequest,
     output_limit: Option<u64>,
 ) -> Result<(Arc<LiveSession>, ExecOptions, OutputText), ApiError> {
-    let id: SessionId = id.parse()?;
     let bytes = request.cmd.len();
     if bytes == 0 {
         return Err(ApiError::invalid("cmd is empty; give 1 byte to 1 MiB of shell"));

@@ -1,29 +1,29 @@
 //! `…/fs/write`, `…/fs/read` and `…/fs/upload`: files below `/workspace`.
 
 use axum::Json;
-use axum::extract::multipart::{Multipart, MultipartError, MultipartRejection};
+use axum::extract::multipart::{Multipart, MultipartError};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequest, Query, Request, State};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
 use sandkasten_api::health::Acknowledged;
-use sandkasten_api::id::SessionId;
 use sandkasten_api::limits::{DEFAULT_READ_BYTES, MAX_READ_BYTES, MAX_UPLOAD_FILES};
 
 use crate::http::api_error::ApiError;
-use crate::http::json_body::JsonBody;
+use crate::http::body_limit;
+use crate::http::json_body::{JsonBody, came_too_slowly};
+use crate::http::path_id::PathId;
 use crate::http::router::ApiState;
 use crate::session::FilePath;
 
 /// Writes a file whole or not at all.
 pub(in crate::http) async fn write(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     JsonBody(request): JsonBody<WriteFileRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let id: SessionId = id.parse()?;
     let path = FilePath::parse(&request.path)?;
     let content = match (request.content_base64, request.text) {
         (Some(encoded), None) => BASE64_STANDARD
@@ -44,10 +44,9 @@ pub(in crate::http) async fn write(
 /// Reads a file, up to a limit.
 pub(in crate::http) async fn read(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
     query: Result<Query<ReadFileQuery>, QueryRejection>,
 ) -> Result<Json<ReadFileResponse>, ApiError> {
-    let id: SessionId = id.parse()?;
     let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
     let path = FilePath::parse(&query.path)?;
     let limit = match query.max_bytes {
@@ -68,11 +67,13 @@ pub(in crate::http) async fn read(
 /// Writes the files of a multipart form into a directory.
 pub(in crate::http) async fn upload(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
-    form: Result<Multipart, MultipartRejection>,
+    PathId(id): PathId,
+    request: Request,
 ) -> Result<Json<UploadResponse>, ApiError> {
-    let id: SessionId = id.parse()?;
-    let mut form = form.map_err(|error| {
+    if body_limit::is_far_exceeded(&request) {
+        return Err(too_large());
+    }
+    let mut form = Multipart::from_request(request, &state).await.map_err(|error| {
         ApiError::invalid(format!("the body is no multipart form: {}", error.body_text()))
     })?;
     let session = state.sessions.find(&id).await?;
@@ -126,11 +127,17 @@ fn parse_mode(mode: &str) -> Result<u32, ApiError> {
 }
 
 fn refused(error: &MultipartError) -> ApiError {
+    if came_too_slowly(error) {
+        return ApiError::invalid("the upload came too slowly").with_status(StatusCode::REQUEST_TIMEOUT);
+    }
     let status = error.status();
-    let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
-        "the upload is larger than 10 MiB; send fewer files at once".to_owned()
-    } else {
-        format!("the form could not be read: {}", error.body_text())
-    };
-    ApiError::invalid(message).with_status(status)
+    if status == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large();
+    }
+    ApiError::invalid(format!("the form could not be read: {}", error.body_text())).with_status(status)
+}
+
+fn too_large() -> ApiError {
+    ApiError::invalid("the upload is larger than 10 MiB; send fewer files at once")
+        .with_status(StatusCode::PAYLOAD_TOO_LARGE)
 }

@@ -1,16 +1,17 @@
 //! `/v1/sessions`: make, list, show, measure and destroy.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use sandkasten_api::health::Acknowledged;
-use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TTL_SECONDS;
 use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
 
 use super::workspaces;
 use crate::http::api_error::ApiError;
 use crate::http::json_body::JsonBody;
+use crate::http::path_id::PathId;
 use crate::http::router::ApiState;
 
 /// Makes a session. When it answers, the shell takes commands.
@@ -45,24 +46,24 @@ pub(in crate::http) async fn list(State(state): State<ApiState>) -> Json<Vec<Ses
 /// Shows one session, ended ones of the last day included.
 pub(in crate::http) async fn show(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<Json<Session>, ApiError> {
-    Ok(Json(state.sessions.describe(&id.parse::<SessionId>()?).await?))
+    Ok(Json(state.sessions.describe(&id).await?))
 }
 
 /// Ends a session. When it answers, its processes are gone.
 pub(in crate::http) async fn destroy(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    state.sessions.destroy(&id.parse::<SessionId>()?).await?;
+    state.sessions.destroy(&id).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
 
 /// Shows what a session uses.
 pub(in crate::http) async fn stats(
     State(state): State<ApiState>,
-    Path(id): Path<String>,
+    PathId(id): PathId,
 ) -> Result<Json<SessionStats>, ApiError> {
-    Ok(Json(state.sessions.stats(&id.parse::<SessionId>()?).await?))
+    Ok(Json(state.sessions.stats(&id).await?))
 }
