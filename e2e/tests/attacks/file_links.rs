@@ -265,3 +265,32 @@ fn paths_and_names_that_leave_the_workspace_are_refused() {
         assert_eq!(session.output("ls -A /tmp /home/sandbox | grep -v : | tr -d '\\n'").await, "");
     });
 }
+
+#[test]
+fn hard_links_bring_nothing_of_the_image_or_of_proc_into_the_workspace() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let program = "\
+import os
+os.chdir('/workspace')
+for number, target in enumerate(['/etc/passwd', '/etc/hosts', '/usr/bin/env', '/proc/self/environ', '/proc/1/environ',
+                                 '/dev/null', '/run/sandkasten', '/tmp/../etc/passwd']):
+    for follow in (True, False):
+        try:
+            os.link(target, f'hard{number}', follow_symlinks=follow)
+            print('linked', target)
+        except OSError:
+            pass
+os.symlink('/proc/self/environ', 'soft')
+os.link('soft', 'hard-soft', follow_symlinks=False)
+open('one', 'w').write('old')
+os.link('one', 'two')";
+        assert_eq!(session.python(program).await, "");
+        for path in ["soft", "hard-soft"] {
+            assert_no_fault(&session.client.read_file(&session.id, path, None).await.expect_err(path), path);
+        }
+        // A write gives the name a new file, and the other name keeps the old one.
+        session.client.write_file(&session.id, "two", b"new").await.expect("written");
+        assert_eq!(session.output("cat one two; ls -A | grep -c hard").await, "oldnew1");
+    });
+}

@@ -78,6 +78,32 @@ fn writing_over_what_is_no_file_does_not_hang_and_does_not_write_into_it() {
 }
 
 #[test]
+fn a_file_under_a_lease_holds_nobody_up() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        // An open by somebody else would wait for the holder to give it back, 45 seconds by default: fcntl(2).
+        let lease = "\
+import fcntl, os, signal, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+file = os.open('/workspace/leased', os.O_RDWR | os.O_CREAT)
+os.write(file, b'old')
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+open('/workspace/ready', 'w').close()
+time.sleep(600)";
+        session.client.write_file(&session.id, "lease.py", lease.as_bytes()).await.expect("written");
+        session.output("(python3 lease.py >/dev/null 2>&1 &)").await;
+        sandkasten_e2e::until("the lease is taken", async || {
+            session.client.read_file(&session.id, "ready", None).await.is_ok()
+        })
+        .await;
+        assert_refused_at_once(&session.client, &session, "leased").await;
+        let write = session.client.write_file(&session.id, "leased", b"new");
+        tokio::time::timeout(AT_ONCE, write).await.expect("no hang").expect("a new file takes the name");
+        assert_eq!(session.output("cat leased").await, "new");
+    });
+}
+
+#[test]
 fn a_sparse_file_of_a_tebibyte_is_read_within_bounds() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;

@@ -113,7 +113,7 @@ impl RootDirectory {
     /// [`FileError`].
     pub fn read(&self, path: &str, limit: u64) -> Result<(Vec<u8>, bool), FileError> {
         self.as_sandbox_user(path, || {
-            let file = self.open_regular(path, path)?;
+            let file = self.open_regular(path)?;
             let mut content = Vec::new();
             std::fs::File::from(file)
                 .take(limit.saturating_add(1))
@@ -134,15 +134,19 @@ impl RootDirectory {
     /// [`FileError`]; the old content is then untouched.
     pub fn write(&self, path: &str, content: &[u8], mode: Option<u32>) -> Result<(), FileError> {
         self.as_sandbox_user(path, || {
-            let mut resolved = path.to_owned();
+            // Bytes: the names that links hold need not be text.
+            let mut resolved = path.as_bytes().to_owned();
             for _ in 0..MAX_LINKS {
                 let (parent, name) = split(&resolved);
                 let directory = self.open_parent(parent, path)?;
                 match readlinkat(&directory, name, Vec::new()) {
                     Ok(target) => {
-                        let target = target.to_string_lossy().into_owned();
-                        resolved =
-                            if target.starts_with('/') { target } else { format!("{parent}/{target}") };
+                        let target = target.as_bytes();
+                        resolved = if target.starts_with(b"/") {
+                            target.to_owned()
+                        } else {
+                            [parent, b"/", target].concat()
+                        };
                     }
                     // Not a link, or nothing yet.
                     Err(Errno::INVAL | Errno::NOENT) => {
@@ -173,7 +177,7 @@ impl RootDirectory {
 
     /// Opens a path inside the root. While anything on the host is being renamed, the kernel cannot vouch for `..` and
     /// says `EAGAIN`: openat2(2).
-    fn open_inside(&self, inside: &str, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    fn open_inside(&self, inside: &[u8], flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
         for _ in 0..MAX_RESOLUTIONS {
             match openat2(&self.root, inside, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN) => {}
@@ -183,35 +187,38 @@ impl RootDirectory {
         Err(Errno::AGAIN)
     }
 
-    fn open_regular(&self, inside: &str, path: &str) -> Result<OwnedFd, FileError> {
+    fn open_regular(&self, path: &str) -> Result<OwnedFd, FileError> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         // A FIFO opened for reading without blocking has no side effect; a device could, so the type comes first.
         let found = self
-            .open_inside(inside, OFlags::PATH | OFlags::CLOEXEC, resolve)
+            .open_inside(path.as_bytes(), OFlags::PATH | OFlags::CLOEXEC, resolve)
             .map_err(|error| explain("open", path, error))?;
         require_regular(&found, path)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let opened =
-            self.open_inside(inside, flags, resolve).map_err(|error| explain("open", path, error))?;
+        let opened = self
+            .open_inside(path.as_bytes(), flags, resolve)
+            .map_err(|error| explain("open", path, error))?;
         // The name may have changed hands between the two.
         require_regular(&opened, path)?;
         Ok(opened)
     }
 
     /// Opens a directory inside, making what is missing of it.
-    fn open_parent(&self, inside: &str, path: &str) -> Result<OwnedFd, FileError> {
+    fn open_parent(&self, inside: &[u8], path: &str) -> Result<OwnedFd, FileError> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let inside = if inside.is_empty() { "/" } else { inside };
+        let inside = if inside.is_empty() { b"/" } else { inside };
         match self.open_inside(inside, flags, resolve) {
-            Err(Errno::NOENT) if inside != "/" => {
-                let (parent, name) = split(inside.trim_end_matches('/'));
+            Err(Errno::NOENT) if inside != b"/" => {
+                let (parent, name) = split(without_trailing_slashes(inside));
                 let above = self.open_parent(parent, path)?;
                 match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(explain("make a parent of", path, error)),
                 }
-                openat(&above, name, flags | OFlags::NOFOLLOW, Mode::empty())
+                // One name, and nothing that has taken its place meanwhile: no link, and no way up.
+                let strict = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+                openat2(&above, name, flags, Mode::empty(), strict)
                     .map_err(|error| explain("open a parent of", path, error))
             }
             Ok(directory) => {
@@ -243,8 +250,18 @@ impl Drop for Identity {
     }
 }
 
-fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..).unwrap_or_default()),
+        None => (b"", path),
+    }
+}
+
+fn without_trailing_slashes(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_suffix(b"/") {
+        path = rest;
+    }
+    path
 }
 
 fn require_regular(file: &OwnedFd, path: &str) -> Result<(), FileError> {
@@ -263,7 +280,7 @@ fn require_regular(file: &OwnedFd, path: &str) -> Result<(), FileError> {
 
 fn replace(
     directory: &OwnedFd,
-    name: &str,
+    name: &[u8],
     content: &[u8],
     mode: Option<u32>,
     path: &str,
@@ -277,7 +294,7 @@ fn replace(
         Err(Errno::NOENT) => Mode::from_raw_mode(0o644),
         Err(error) => return Err(explain("look at", path, error)),
     };
-    if name.is_empty() || name == "." || name == ".." {
+    if matches!(name, b"" | b"." | b"..") {
         return Err(FileError::IsDirectory { path: path.to_owned() });
     }
     let mode = mode.map_or(kept, |mode| Mode::from_raw_mode(mode & 0o777));
@@ -328,3 +345,6 @@ fn explain(action: &'static str, path: &str, error: Errno) -> FileError {
         _ => FileError::Other { action, path, source: error.into() },
     }
 }
+
+#[cfg(test)]
+mod tests;
