@@ -4,13 +4,16 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
-use sandkasten_client::RequestError;
-use sandkasten_e2e::with_daemon;
+use sandkasten_client::{RequestError, UploadFile};
+use sandkasten_e2e::{TestSession, with_daemon};
 
-/// How long each race is run.
-const RACE: Duration = Duration::from_secs(3);
+/// Files behind the names that are being swapped.
+const PATHS: [&str; 5] = ["d/x", "file", "l/x", "d/../d/x", "up/d/x"];
 
-/// Swaps a directory and a link to a place outside as fast as it can.
+/// How long the race is run.
+const RACE: Duration = Duration::from_secs(6);
+
+/// Swaps a directory and a link to a place outside, and a file and such a link, as fast as it can, and counts.
 const SWAP: &str = "\
 import ctypes, os, sys
 libc = ctypes.CDLL(None)
@@ -21,14 +24,70 @@ os.symlink(target, '/workspace/l')
 os.symlink(target + '/x', '/workspace/file-link')
 os.symlink('../../../workspace', '/workspace/up')
 open('/workspace/file', 'w').write('inside')
+count = os.open('/workspace/count', os.O_RDWR | os.O_CREAT)
 open('/workspace/ready', 'w').close()
+flips = 0
 while True:
-    libc.renameat2(-100, b'/workspace/d', -100, b'/workspace/l', 2)
-    libc.renameat2(-100, b'/workspace/file', -100, b'/workspace/file-link', 2)";
+    for _ in range(500):
+        flips += libc.renameat2(-100, b'/workspace/d', -100, b'/workspace/l', 2) == 0
+        flips += libc.renameat2(-100, b'/workspace/file', -100, b'/workspace/file-link', 2) == 0
+    os.pwrite(count, b'%012d' % flips, 0)";
 
 /// A race may cost an answer, but is no fault of the daemon's.
 fn assert_no_fault(error: &RequestError, path: &str) {
     assert!(matches!(error, RequestError::Refused { status: 400..500, .. }), "{path}: {error}");
+}
+
+/// How often the names have been swapped.
+async fn flips(session: &TestSession) -> u64 {
+    let (count, _) = session.client.read_file(&session.id, "count", None).await.expect("a count");
+    String::from_utf8_lossy(&count).parse().unwrap_or(0)
+}
+
+/// Reads through everything that is being swapped; whatever comes is the sandbox's.
+async fn read(session: &TestSession, until: Instant) -> u32 {
+    let mut done = 0;
+    while Instant::now() < until {
+        for path in PATHS {
+            match session.client.read_file(&session.id, path, None).await {
+                Ok((content, _)) => {
+                    let text = String::from_utf8_lossy(&content).into_owned();
+                    assert!(["inside", "sandbox", "written"].contains(&text.as_str()), "{path}: {text}");
+                    done += 1;
+                }
+                Err(error) => assert_no_fault(&error, path),
+            }
+        }
+    }
+    done
+}
+
+async fn write(session: &TestSession, until: Instant) -> u32 {
+    let mut done = 0;
+    while Instant::now() < until {
+        for path in PATHS.into_iter().chain(["d/new/y", "l/new/z"]) {
+            match session.client.write_file(&session.id, path, b"written").await {
+                Ok(()) => done += 1,
+                Err(error) => assert_no_fault(&error, path),
+            }
+        }
+    }
+    done
+}
+
+async fn upload(session: &TestSession, until: Instant) -> u32 {
+    let mut done = 0;
+    while Instant::now() < until {
+        for directory in ["d", "l", "up/d", "d/made"] {
+            let files = ["x", "uploaded"]
+                .map(|name| UploadFile { name: name.to_owned(), content: b"written".to_vec() });
+            match session.client.upload(&session.id, directory, files.to_vec()).await {
+                Ok(_) => done += 1,
+                Err(error) => assert_no_fault(&error, directory),
+            }
+        }
+    }
+    done
 }
 
 #[test]
@@ -48,26 +107,17 @@ fn a_parent_that_is_swapped_for_a_link_leads_nowhere() {
             session.client.read_file(&session.id, "ready", None).await.is_ok()
         })
         .await;
+        let before = flips(&session).await;
         let until = Instant::now() + RACE;
-        let (mut reads, mut writes) = (0, 0);
-        while Instant::now() < until {
-            for path in ["d/x", "file", "l/x", "d/../d/x", "up/d/x"] {
-                match session.client.read_file(&session.id, path, None).await {
-                    Ok((content, _)) => {
-                        let text = String::from_utf8_lossy(&content).into_owned();
-                        assert!(["inside", "sandbox", "written"].contains(&text.as_str()), "{path}: {text}");
-                        reads += 1;
-                    }
-                    Err(error) => assert_no_fault(&error, path),
-                }
-                match session.client.write_file(&session.id, path, b"written").await {
-                    Ok(()) => writes += 1,
-                    Err(error) => assert_no_fault(&error, path),
-                }
-            }
-            session.client.write_file(&session.id, "d/new/y", b"written").await.ok();
-        }
-        assert!(reads > 50 && writes > 50, "the race was run: {reads} reads, {writes} writes");
+        let (reads, writes, uploads) =
+            tokio::join!(read(&session, until), write(&session, until), upload(&session, until));
+        let flips = flips(&session).await - before;
+        println!("{flips} flips, {reads} reads, {writes} writes, {uploads} uploads");
+        assert!(flips > 20_000, "{flips} flips");
+        assert!(
+            reads > 50 && writes > 50 && uploads > 50,
+            "{reads} reads, {writes} writes, {uploads} uploads"
+        );
         assert_eq!(fs::read_to_string(outside.path().join("x")).expect("still there"), "host");
         assert_eq!(
             fs::read_dir(outside.path()).expect("a directory").count(),
