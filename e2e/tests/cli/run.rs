@@ -1,6 +1,6 @@
 //! `run`: with a daemon and without one.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use sandkasten_e2e::with_daemon;
 
@@ -92,4 +92,34 @@ fn a_private_run_that_is_killed_is_cleared_away_by_the_next() {
     let outcome = Outcome::from(alone(directory.path(), &["run", "--", "echo", "next"]));
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "next\n"), "{outcome:?}");
     nothing_is_left(directory.path());
+}
+
+#[test]
+fn where_the_kernel_refuses_a_step_of_isolation_nothing_runs() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = private_directory();
+    // The same command works with all capabilities; each of these is for one step.
+    let command = ["run", "--", "echo", "it", "ran"];
+    let whole = Outcome::from(alone(directory.path(), &command));
+    assert_eq!((whole.code, whole.stdout.as_str()), (Some(0), "it ran\n"), "{whole:?}");
+    for (capability, step) in [
+        ("mknod", "/dev/null"),
+        ("setuid", "uid_map"),
+        ("setgid", "gid_map"),
+        ("chown", "the owner of"),
+        ("sys_admin", "a tmpfs for device nodes"),
+    ] {
+        let complete = alone(directory.path(), &command);
+        let mut weak = Command::new("setpriv");
+        weak.args([format!("--inh-caps=-{capability}"), format!("--bounding-set=-{capability}")])
+            .arg(complete.get_program())
+            .args(complete.get_args())
+            .env_clear()
+            .envs(complete.get_envs().filter_map(|(name, value)| Some((name, value?))))
+            .current_dir(directory.path());
+        Outcome::from(weak).failed(125, &[step, "Operation not permitted"]);
+        nothing_is_left(directory.path());
+    }
 }

@@ -5,6 +5,7 @@ mod devices;
 mod filesystem;
 mod foreign_calls;
 mod identity;
+mod landlock;
 mod limits;
 mod namespaces;
 mod network;
