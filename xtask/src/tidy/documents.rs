@@ -13,7 +13,7 @@ const PARTS: [&str; 4] = ["Context", "Choice", "Rejected", "Consequences"];
 /// A page, about.
 const MOST_DECISION_LINES: usize = 80;
 /// Documents whose code spans are checked as paths. Others also name files that only exist on a user's host.
-const MAPS: [&str; 2] = ["ARCHITECTURE.md", "SECURITY.md"];
+const MAPS: [&str; 4] = ["ARCHITECTURE.md", "SECURITY.md", "docs/threat-model.md", "docs/kernel-features.md"];
 
 pub(super) fn check(documents: &[TextFile], exists: &dyn Fn(&str) -> bool) -> Vec<Finding> {
     let mut findings: Vec<Finding> =

@@ -3,6 +3,7 @@
 mod dependencies;
 mod documents;
 mod fences;
+mod named_tests;
 mod source_files;
 mod weakening;
 
@@ -64,6 +65,7 @@ pub(crate) fn run(root: &Path) -> Result<ExitCode> {
         source_files::check(&sources, &exists),
         documents::check(&documents, &exists),
         weakening::check(&manifests),
+        named_tests::check(&documents, &sources),
     ]
     .concat();
     for finding in &findings {
