@@ -83,9 +83,16 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a last reply, with descriptors if there are any, and closes. The socket's buffer is empty or large enough;
-    /// a daemon that has gone misses nothing.
-    pub(crate) fn finish(self, reply: &Reply, descriptors: &[BorrowedFd<'_>]) {
+    /// Sends a last reply and closes, or returns the connection where the socket has no room for all of it behind the
+    /// output: it is then to be flushed until it is no longer congested. A daemon that has gone misses nothing.
+    #[must_use]
+    pub(crate) fn finish(mut self, reply: &Reply) -> Option<Self> {
+        let sent = encode_reply(reply).is_ok_and(|frame| self.send(&frame).is_ok());
+        (sent && self.is_congested()).then_some(self)
+    }
+
+    /// Sends an only reply, with descriptors, and closes. Nothing was sent before, so there is room.
+    pub(crate) fn hand_out(self, reply: &Reply, descriptors: &[BorrowedFd<'_>]) {
         let Ok(frame) = encode_reply(reply) else { return };
         descriptor_message::send(self.socket.as_fd(), &frame, descriptors, SendFlags::DONTWAIT).ok();
     }
@@ -95,8 +102,10 @@ impl Connection {
 mod tests {
     use std::os::fd::OwnedFd;
 
-    use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
-    use sandkasten_protocol::{Reply, Request, RunCommand, encode_output, encode_reply, encode_request};
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
+    use sandkasten_protocol::{
+        Finished, Reply, Request, RunCommand, encode_output, encode_reply, encode_request,
+    };
 
     use super::{Connection, Received};
 
@@ -145,6 +154,42 @@ mod tests {
         let (mut connection, theirs) = connection();
         drop(theirs);
         assert!(matches!(connection.receive(&mut [0; 16]), Received::Closed));
+    }
+
+    /// Reads everything that the runner sends, as slowly as a busy daemon.
+    fn read_all(connection: Option<Connection>, theirs: &OwnedFd) -> Vec<u8> {
+        let (mut connection, mut heard, mut buffer) = (connection, Vec::new(), [0; 1000]);
+        loop {
+            match rustix::net::recv(theirs, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => return heard,
+                Ok((count, _)) => heard.extend_from_slice(&buffer[..count]),
+                Err(error) => assert_eq!(error, rustix::io::Errno::AGAIN),
+            }
+            connection = connection.and_then(|mut connection| {
+                connection.flush().expect("the daemon is there");
+                connection.is_congested().then_some(connection)
+            });
+        }
+    }
+
+    #[test]
+    fn the_last_reply_arrives_also_where_the_socket_is_full_behind_the_output() {
+        let reply = Reply::Finished(Finished { status: 4, cwd: "/".into(), truncated: false, generation: 2 });
+        let last = encode_reply(&reply).expect("it fits");
+        for bytes in [1, 100, 1_000, 4_000, 16_000, 65_536] {
+            let (mut connection, theirs) = connection();
+            let frame = encode_output(&vec![b'x'; bytes]).expect("it fits");
+            // As much as there is room for: what was sent last may have taken the last of it.
+            while !connection.is_congested() {
+                connection.send(&frame).expect("the daemon is there");
+            }
+            while connection.is_congested() {
+                rustix::net::recv(&theirs, &mut [0; 1], RecvFlags::DONTWAIT).expect("something to read");
+                connection.flush().expect("the daemon is there");
+            }
+            let heard = read_all(connection.finish(&reply), &theirs);
+            assert!(heard.ends_with(&last), "frames of {bytes} bytes: the reply is missing");
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ pub(crate) struct EventLoop {
     cwd: String,
     exec: Option<Exec>,
     connections: Vec<Connection>,
+    /// Connections with a last reply that the socket had no room for yet.
+    closing: Vec<Connection>,
     background_outputs: Vec<OwnedFd>,
     buffer: Vec<u8>,
 }
@@ -47,6 +49,7 @@ enum Source {
     Children,
     ExecConnection,
     Connection(usize),
+    Closing(usize),
     Background(usize),
     Listener,
 }
@@ -77,6 +80,7 @@ impl EventLoop {
             cwd,
             exec: None,
             connections: Vec::new(),
+            closing: Vec::new(),
             background_outputs: Vec::new(),
             buffer: vec![0; BUFFER_BYTES],
         })
@@ -130,6 +134,9 @@ impl EventLoop {
         for (index, connection) in self.connections.iter().enumerate().rev() {
             watched.push((Source::Connection(index), connection.descriptor(), PollFlags::IN));
         }
+        for (index, connection) in self.closing.iter().enumerate().rev() {
+            watched.push((Source::Closing(index), connection.descriptor(), PollFlags::OUT));
+        }
         for (index, output) in self.background_outputs.iter().enumerate().rev() {
             watched.push((Source::Background(index), output.as_fd(), PollFlags::IN));
         }
@@ -152,6 +159,7 @@ impl EventLoop {
             Source::Children => self.reap(),
             Source::ExecConnection => self.serve_exec_connection(events),
             Source::Connection(index) => self.serve(index),
+            Source::Closing(index) => self.close(index),
             Source::Background(index) => self.drain_background(index),
             Source::Listener => self.accept(),
         }
@@ -261,7 +269,7 @@ impl EventLoop {
 
     fn describe(&mut self, connection: Connection) {
         if let Err(reason) = self.restart_shell() {
-            return connection.finish(&Reply::Failed { reason }, &[]);
+            return self.finish(connection, &Reply::Failed { reason });
         }
         let description = Reply::Description {
             version: VERSION,
@@ -269,7 +277,7 @@ impl EventLoop {
             cwd: self.working_directory(),
         };
         if let Some(shell) = &self.shell {
-            connection.finish(&description, &[self.entered.root.as_fd(), shell.descriptor()]);
+            connection.hand_out(&description, &[self.entered.root.as_fd(), shell.descriptor()]);
         }
     }
 
@@ -277,17 +285,17 @@ impl EventLoop {
     fn follow(&mut self, connection: Connection) {
         match &mut self.exec {
             Some(exec) if exec.connection.is_none() => exec.connection = Some(connection),
-            Some(_) => connection.finish(&Reply::Busy, &[]),
-            None => connection.finish(&Reply::NothingRuns, &[]),
+            Some(_) => self.finish(connection, &Reply::Busy),
+            None => self.finish(connection, &Reply::NothingRuns),
         }
     }
 
     fn start(&mut self, connection: Connection, command: &RunCommand) {
         if self.exec.is_some() {
-            return connection.finish(&Reply::Busy, &[]);
+            return self.finish(connection, &Reply::Busy);
         }
         if self.shell.is_none() || command.generation != self.generation {
-            return connection.finish(&Reply::ShellChanged, &[]);
+            return self.finish(connection, &Reply::ShellChanged);
         }
         self.commands += 1;
         let number = self.commands;
@@ -296,7 +304,7 @@ impl EventLoop {
         let exec = match prepared {
             Ok(exec) => exec,
             Err((error, connection)) => {
-                return connection.finish(&Reply::Failed { reason: error_chain(&error) }, &[]);
+                return self.finish(connection, &Reply::Failed { reason: error_chain(&error) });
             }
         };
         // A shell that takes no input is about to end; its end will be the command's.
@@ -330,7 +338,19 @@ impl EventLoop {
             } else {
                 Reply::ShellChanged
             };
-            connection.finish(&reply, &[]);
+            self.finish(connection, &reply);
+        }
+    }
+
+    fn finish(&mut self, connection: Connection, reply: &Reply) {
+        self.closing.extend(connection.finish(reply));
+    }
+
+    /// Sends more of a last reply, and closes the connection behind its end or where the daemon has gone.
+    fn close(&mut self, index: usize) {
+        let Some(connection) = self.closing.get_mut(index) else { return };
+        if connection.flush().is_err() || !connection.is_congested() {
+            self.closing.remove(index);
         }
     }
 
