@@ -57,6 +57,16 @@ fn the_configuration_of_the_security_guide_loads() {
 }
 
 #[test]
+fn the_configuration_of_our_own_guide_loads_without_a_warning() {
+    let guide = include_str!("../../../../docs/security.md");
+    let yaml = guide.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a block");
+    let files = Files::new();
+    let key = files.write("key", 0o600, "0123456789abcdef0123456789abcdef\n");
+    let config = load(&yaml.replace("/etc/sandkasten/api-key", &key.display().to_string())).expect("valid");
+    assert_eq!(config.warnings(), []);
+}
+
+#[test]
 fn every_key_of_the_security_guide_has_its_meaning() {
     let files = Files::new();
     let path = files.write("sandkasten.yaml", 0o600, GUIDE);
