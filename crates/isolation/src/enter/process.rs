@@ -74,7 +74,10 @@ impl StartProcess<'_> {
             group: match &entered.process_group {
                 None => sys::spawn::Group::None,
                 Some(group) if entered.sealed => sys::spawn::Group::Join(group.procs.as_fd()),
-                Some(group) => sys::spawn::Group::Into(group.directory.as_fd()),
+                Some(group) => {
+                    let (directory, procs) = (group.directory.as_fd(), group.procs.as_fd());
+                    sys::spawn::Group::Into { directory, procs }
+                }
             },
             filter: if entered.sealed { None } else { entered.filter.as_deref() },
             descriptors: &descriptors,

@@ -33,8 +33,11 @@ pub(crate) struct Spawn<'a> {
 pub(crate) enum Group<'a> {
     /// There is none.
     None,
-    /// Started in it: clone3(2) `CLONE_INTO_CGROUP`, since Linux 5.7, by the cgroup's directory.
-    Into(BorrowedFd<'a>),
+    /// Started in it: clone3(2) `CLONE_INTO_CGROUP`, since Linux 5.7, by the cgroup's directory. Where cgroup namespaces
+    /// are delegation boundaries (the mount option `nsdelegate`, which systemd sets), the kernel refuses that with ENOENT
+    /// to a caller whose namespace holds only its own cgroup. Then the child is moved by `procs`: for a write, the
+    /// namespace of the opener counts, and that is the daemon's (Linux 5.17, e57457641613).
+    Into { directory: BorrowedFd<'a>, procs: BorrowedFd<'a> },
     /// Moved to it, by its `cgroup.procs`.
     Join(BorrowedFd<'a>),
 }
@@ -62,12 +65,12 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
         .map_err(|error| ("make a pipe", error.into()))?;
     drop(low_writer);
     let mut pidfd: RawFd = -1;
-    let pid = fork(spawn.group, &mut pidfd);
-    if pid < 0 {
-        return Err(("fork", io::Error::last_os_error()));
-    }
+    let (pid, procs) = match fork_into(spawn.group, &mut pidfd) {
+        Ok(forked) => forked,
+        Err(error) => return Err(("fork", error)),
+    };
     if pid == 0 {
-        let (step, error) = become_program(spawn, &arguments, &environment);
+        let (step, error) = become_program(spawn, procs, &arguments, &environment);
         let report = [step, u8::try_from(error).unwrap_or(u8::MAX)];
         let written = rustix::io::write(&writer, &report);
         process_exit::exit_now(if written.is_ok() { 126 } else { 127 });
@@ -87,10 +90,28 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
     }
 }
 
+/// Forks, and says which `cgroup.procs` the child has still to join.
+fn fork_into<'a>(group: Group<'a>, pidfd: &mut RawFd) -> io::Result<(libc::c_long, Option<BorrowedFd<'a>>)> {
+    let (directory, mut procs) = match group {
+        Group::None => (None, None),
+        Group::Into { directory, .. } => (Some(directory), None),
+        Group::Join(procs) => (None, Some(procs)),
+    };
+    let mut pid = fork(directory, pidfd);
+    if let Group::Into { procs: moved_by, .. } = group
+        && pid < 0
+        && io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
+    {
+        procs = Some(moved_by);
+        pid = fork(None, pidfd);
+    }
+    if pid < 0 { Err(io::Error::last_os_error()) } else { Ok((pid, procs)) }
+}
+
 /// Forks: without CLONE_VM and without a stack of its own, the child is a copy of the calling process.
-fn fork(group: Group<'_>, pidfd: &mut RawFd) -> libc::c_long {
+fn fork(directory: Option<BorrowedFd<'_>>, pidfd: &mut RawFd) -> libc::c_long {
     let flags = libc::CLONE_FS | libc::CLONE_PIDFD;
-    if let Group::Into(directory) = group {
+    if let Some(directory) = directory {
         // SAFETY: all-zero is a valid value of that plain struct of numbers.
         let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
         arguments.flags = u64::from(flags.cast_unsigned()) | CLONE_INTO_CGROUP;
@@ -123,14 +144,11 @@ fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
 /// Runs in the child; returns only on failure, with the index into [`STEPS`] and the error number.
 fn become_program(
     spawn: &Spawn<'_>,
+    procs: Option<BorrowedFd<'_>>,
     arguments: &[*const libc::c_char],
     environment: &[*const libc::c_char],
 ) -> (u8, i32) {
     let number = |error: io::Error| error.raw_os_error().unwrap_or(libc::EIO);
-    let procs = match spawn.group {
-        Group::Join(procs) => Some(procs),
-        Group::None | Group::Into(_) => None,
-    };
     for cgroup in spawn.tasks.iter().map(AsFd::as_fd).chain(procs) {
         if let Err(error) = rustix::io::write(cgroup, b"0") {
             return (0, error.raw_os_error());
