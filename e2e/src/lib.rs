@@ -6,6 +6,7 @@
 
 mod detached_daemon;
 mod leaks;
+mod patience;
 mod raw_api;
 mod raw_connection;
 mod root_archive;
@@ -16,6 +17,7 @@ mod wait;
 
 pub use detached_daemon::{DetachedDaemon, with_detached};
 pub use leaks::{Leaks, instance_name};
+pub use patience::{patience, patience_ms};
 pub use raw_api::{Answer, RawApi};
 pub use raw_connection::{RawConnection, status};
 pub use root_archive::RootArchive;

@@ -5,6 +5,8 @@ use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::id::SessionId;
 use sandkasten_client::{Client, ExecStream, RequestError};
 
+use crate::patience::patience_ms;
+
 /// A live session.
 #[derive(Debug, Clone)]
 pub struct TestSession {
@@ -52,12 +54,12 @@ impl TestSession {
         self.output(&format!("python3 - <<'END_OF_PROGRAM'\n{program}\nEND_OF_PROGRAM")).await
     }
 
-    /// Runs a command that must run past its timeout and returns what the daemon says about it.
+    /// Runs a command that must run past its timeout, given for a usual host, and returns what the daemon says about it.
     ///
     /// # Panics
     /// Where the command ends by itself, or is refused for another reason.
     pub async fn timed_out(&self, command: &str, timeout_ms: u64) -> ErrorDetails {
-        match self.try_exec(command, Some(timeout_ms)).await {
+        match self.try_exec(command, Some(patience_ms(timeout_ms))).await {
             Err(RequestError::Refused { status: 504, body }) => body.details.unwrap_or_default(),
             other => panic!("{command:.200} did not time out: {other:?}"),
         }

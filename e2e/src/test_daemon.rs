@@ -15,6 +15,7 @@ use sandkasten_api::session::CreateSessionRequest;
 use sandkasten_client::{Client, Endpoint};
 
 use crate::leaks::Leaks;
+use crate::patience::patience;
 use crate::raw_api::RawApi;
 use crate::session::TestSession;
 use crate::traces::Traces;
@@ -222,7 +223,7 @@ impl TestDaemon {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a process has an id");
         kill_process(pid, Signal::TERM).expect("a daemon can be asked to end");
-        let deadline = Instant::now() + STOP;
+        let deadline = Instant::now() + patience(STOP);
         while child.try_wait().expect("a child can be waited for").is_none() {
             assert!(Instant::now() < deadline, "the daemon did not end after SIGTERM");
             thread::sleep(Duration::from_millis(5));
@@ -267,7 +268,7 @@ impl TestDaemon {
             // A daemon that has died already is reported by its leaks.
             kill_process(pid, Signal::TERM).ok();
         }
-        let deadline = Instant::now() + STOP;
+        let deadline = Instant::now() + patience(STOP);
         while child.try_wait().is_ok_and(|status| status.is_none()) {
             if Instant::now() > deadline {
                 eprintln!("the daemon did not end; killing it");
@@ -289,7 +290,7 @@ pub(crate) fn end(leaks: &Leaks) {
     for pid in leaks.processes.iter().filter_map(|pid| Pid::from_raw(*pid)) {
         kill_process(pid, Signal::KILL).ok();
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + patience(Duration::from_secs(5));
     for cgroup in leaks.cgroups.iter().rev() {
         while fs::remove_dir(cgroup).is_err() && cgroup.exists() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
@@ -326,7 +327,7 @@ fn spawn(config: &Path, log: &Arc<Mutex<String>>) -> (Child, String) {
             log.push('\n');
         }
     });
-    match address.recv_timeout(START) {
+    match address.recv_timeout(patience(START)) {
         Ok(address) => (child, format!("http://{address}")),
         Err(_) => {
             child.kill().ok();

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::patience::patience;
+
 /// A bound on hangs; nothing is measured with it.
 const PATIENCE: Duration = Duration::from_secs(20);
 const STEP: Duration = Duration::from_millis(10);
@@ -19,7 +21,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// # Panics
 /// Where there is nothing in time.
 pub async fn until_some<T>(what: &str, mut find: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience(PATIENCE);
     loop {
         if let Some(found) = find().await {
             return found;

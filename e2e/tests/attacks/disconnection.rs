@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandkasten_api::exec::ExecRequest;
 use sandkasten_client::ExecEvent;
-use sandkasten_e2e::{TestSession, until, with_daemon};
+use sandkasten_e2e::{TestSession, patience, until, with_daemon};
 
 async fn is_running(session: &TestSession, mark: &str) -> bool {
     session.output(&format!("ps -eo args | grep -c '{mark}'; true")).await != "0"
@@ -56,7 +56,7 @@ fn giving_up_on_an_answer_stops_the_command() {
         let session = daemon.session().await;
         session.exec("KEPT=yes").await;
         let exec = session.exec("touch /workspace/started; sleep 4711");
-        assert!(tokio::time::timeout(Duration::from_millis(500), exec).await.is_err());
+        assert!(tokio::time::timeout(patience(Duration::from_millis(500)), exec).await.is_err());
         assert_eq!(session.output("echo $KEPT; ls").await, "yes\nstarted");
         until("it is gone", async || !is_running(&session, "[s]leep 4711").await).await;
     });

@@ -1,6 +1,6 @@
 //! A command cannot forge how it, or a later one, ended.
 
-use sandkasten_e2e::{TestDaemon, TestSession, with_config, with_daemon};
+use sandkasten_e2e::{TestDaemon, TestSession, patience_ms, with_config, with_daemon};
 
 /// Runs a command and checks everything of its result.
 async fn assert_result(session: &TestSession, command: &str, exit_code: i32, output: &str) {
@@ -102,7 +102,7 @@ fn a_background_job_with_the_shells_descriptors_takes_no_later_command() {
                      (sleep 0.2; exec dd bs=4096 count=1 <&$fd >/dev/null 2>&1) & done 2>/dev/null; echo started";
         for round in 0..5 {
             assert_eq!(session.exec(steal).await.output, "started\n", "round {round}");
-            match session.try_exec("sleep 0.4; echo alive; (exit 9)", Some(5_000)).await {
+            match session.try_exec("sleep 0.4; echo alive; (exit 9)", Some(patience_ms(5_000))).await {
                 Ok(result) if (result.exit_code, result.output.as_str()) == (9, "alive\n") => {}
                 other => panic!("round {round}: {other:?}"),
             }
@@ -181,11 +181,11 @@ const DEFINITIONS: [&str; 22] = [
 async fn falsehoods_after(daemon: &TestDaemon, definition: &str) -> Vec<String> {
     let session = daemon.session().await;
     let mut wrong = Vec::new();
-    if let Err(error) = session.try_exec(definition, Some(5_000)).await {
+    if let Err(error) = session.try_exec(definition, Some(patience_ms(5_000))).await {
         wrong.push(format!("{definition}: {error}"));
     }
     for (command, exit_code, output) in [("echo alive", 0, "alive\n"), ("(exit 9)", 9, "")] {
-        match session.try_exec(command, Some(5_000)).await {
+        match session.try_exec(command, Some(patience_ms(5_000))).await {
             Ok(result) if (result.exit_code, result.output.as_str()) == (exit_code, output) => {}
             other => wrong.push(format!("{command} after {definition}: {other:?}")),
         }

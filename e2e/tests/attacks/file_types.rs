@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use sandkasten_client::{Client, RequestError};
-use sandkasten_e2e::with_daemon;
+use sandkasten_e2e::{patience, with_daemon};
 
 /// A bound on hangs.
 const AT_ONCE: Duration = Duration::from_secs(3);
 
 async fn assert_refused_at_once(client: &Client, session: &sandkasten_e2e::TestSession, path: &str) {
     let started = Instant::now();
-    let read = tokio::time::timeout(AT_ONCE, client.read_file(&session.id, path, None)).await;
+    let read = tokio::time::timeout(patience(AT_ONCE), client.read_file(&session.id, path, None)).await;
     match read {
         Ok(Err(RequestError::Refused { status: 400..500, .. })) => {}
         Ok(other) => panic!("reading {path}: {:?}", other.map(|(content, _)| content.len())),
@@ -64,8 +64,9 @@ fn writing_over_what_is_no_file_does_not_hang_and_does_not_write_into_it() {
         session.output("mkfifo fifo; mkdir directory; ln -s /dev/null null; ln -s /dev/full full; (cat fifo > heard &)").await;
         for path in ["fifo", "directory", "null", "full"] {
             let write = session.client.write_file(&session.id, path, b"text");
-            let result =
-                tokio::time::timeout(AT_ONCE, write).await.unwrap_or_else(|_| panic!("{path} hangs"));
+            let result = tokio::time::timeout(patience(AT_ONCE), write)
+                .await
+                .unwrap_or_else(|_| panic!("{path} hangs"));
             if let Err(error) = result {
                 assert!(matches!(error, RequestError::Refused { status: 400..500, .. }), "{path}: {error}");
             }
@@ -115,7 +116,7 @@ fn a_sparse_file_of_a_tebibyte_is_read_within_bounds() {
         let (content, truncated) =
             session.client.read_file(&session.id, "sparse", None).await.expect("a part");
         assert_eq!((content.len(), truncated), (10 << 20, true));
-        assert!(started.elapsed() < Duration::from_secs(12), "{:?}", started.elapsed());
+        assert!(started.elapsed() < patience(Duration::from_secs(12)), "{:?}", started.elapsed());
     });
 }
 

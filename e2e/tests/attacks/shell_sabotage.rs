@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sandkasten_client::RequestError;
-use sandkasten_e2e::{TestDaemon, with_config, with_daemon};
+use sandkasten_e2e::{TestDaemon, patience, patience_ms, with_config, with_daemon};
 
 /// How an exec may end.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,7 @@ async fn sabotage(daemon: &TestDaemon, command: &str, ends: Ends) -> Result<(), 
     let session = daemon.session().await;
     let started = Instant::now();
     // The shell's own limit on processor time takes longer than a short timeout.
-    let timeout_ms = if matches!(ends, ByTimeout) { TIMEOUT_MS } else { 5_000 };
+    let timeout_ms = if matches!(ends, ByTimeout) { TIMEOUT_MS } else { patience_ms(5_000) };
     let result = session.try_exec(command, Some(timeout_ms)).await;
     match (&result, ends) {
         (Ok(result), With(code)) if result.exit_code == code => {}
@@ -109,7 +109,7 @@ async fn sabotage(daemon: &TestDaemon, command: &str, ends: Ends) -> Result<(), 
         _ => return Err(format!("{result:?}, not {ends:?}")),
     }
     for (next, exit_code, output) in [("echo alive", 0, "alive\n"), ("(exit 9)", 9, "")] {
-        let result = session.try_exec(next, Some(5_000)).await;
+        let result = session.try_exec(next, Some(patience_ms(5_000))).await;
         match &result {
             Ok(result) if (result.exit_code, result.output.as_str()) == (exit_code, output) => {}
             _ => return Err(format!("then {next}: {result:?}")),
@@ -117,7 +117,7 @@ async fn sabotage(daemon: &TestDaemon, command: &str, ends: Ends) -> Result<(), 
     }
     let took = started.elapsed();
     daemon.client().destroy_session(&session.id).await.map_err(|error| format!("not destroyed: {error}"))?;
-    if took < PATIENCE { Ok(()) } else { Err(format!("took {took:?}")) }
+    if took < patience(PATIENCE) { Ok(()) } else { Err(format!("took {took:?}")) }
 }
 
 async fn assert_survives_all(daemon: &TestDaemon, list: &[(&str, Ends)]) {
@@ -142,7 +142,7 @@ fn a_session_outlives_any_number_of_its_shells() {
             let session = daemon.session().await;
             for round in 0..5 {
                 assert_eq!(session.exec(end).await.exit_code, exit_code, "round {round} of {end}");
-                let next = session.try_exec("echo alive", Some(5_000)).await;
+                let next = session.try_exec("echo alive", Some(patience_ms(5_000))).await;
                 let next = next.unwrap_or_else(|error| panic!("round {round} of {end}: {error}"));
                 assert_eq!((next.exit_code, next.output.as_str()), (0, "alive\n"), "round {round} of {end}");
             }
@@ -216,16 +216,16 @@ fn limits_that_a_command_sets_on_its_shell_break_no_more_than_they_say() {
             ["ulimit -n 3", "ulimit -n 0", "ulimit -u 1", "ulimit -v 1000", "ulimit -c 0; ulimit -l 0"]
         {
             let session = daemon.session().await;
-            if let Err(error) = session.try_exec(limit, Some(5_000)).await {
+            if let Err(error) = session.try_exec(limit, Some(patience_ms(5_000))).await {
                 wrong.push(format!("{limit}: {error}"));
             }
             // It may fail for want of what the command has taken away, but says so, and exit gives a new shell.
-            match session.try_exec("echo alive", Some(5_000)).await {
+            match session.try_exec("echo alive", Some(patience_ms(5_000))).await {
                 Ok(result) if result.exit_code != 0 || result.output == "alive\n" => {}
                 other => wrong.push(format!("echo after {limit}: {other:?}")),
             }
-            session.try_exec("exit 0", Some(5_000)).await.ok();
-            match session.try_exec("echo alive", Some(5_000)).await {
+            session.try_exec("exit 0", Some(patience_ms(5_000))).await.ok();
+            match session.try_exec("echo alive", Some(patience_ms(5_000))).await {
                 Ok(result) if (result.exit_code, result.output.as_str()) == (0, "alive\n") => {}
                 other => wrong.push(format!("echo after {limit} and exit: {other:?}")),
             }

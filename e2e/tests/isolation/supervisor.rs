@@ -20,7 +20,7 @@ def system(name, *arguments):
         if libc[name](*arguments) < 0: raise OSError(ctypes.get_errno(), name)
     attempt(name, call)
 for name in ('mem', 'environ', 'maps', 'smaps', 'auxv', 'stack', 'syscall', 'io', 'pagemap', 'personality',
-             'map_files', 'fd', 'fdinfo', 'numa_maps', 'clear_refs', 'timers'):
+             'map_files', 'fd', 'fdinfo', 'numa_maps', 'clear_refs'):
     path = '/proc/1/' + name
     if not os.path.lexists(path): continue
     if os.path.isdir(path):
@@ -28,6 +28,10 @@ for name in ('mem', 'environ', 'maps', 'smaps', 'auxv', 'stack', 'syscall', 'io'
     else:
         attempt(name, lambda p: open(p, 'rb').read(1), path)
         attempt('write ' + name, lambda p: os.open(p, os.O_WRONLY), path)
+def timers():
+    # Some kernels (Debian's 6.1) show everybody the timers of a process, as they show /proc/1/stat. This one has none.
+    if not open('/proc/1/timers').read(): raise PermissionError
+if os.path.lexists('/proc/1/timers'): attempt('timers', timers)
 for name in ('root', 'exe', 'cwd', 'ns/mnt', 'ns/user', 'ns/pid', 'ns/net'):
     attempt('readlink ' + name, os.readlink, '/proc/1/' + name)
     attempt('open ' + name, lambda p: os.open(p, os.O_RDONLY), '/proc/1/' + name)

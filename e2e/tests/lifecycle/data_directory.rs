@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use sandkasten_e2e::{TestDaemon, with_daemon};
+use sandkasten_e2e::{TestDaemon, patience, with_daemon};
 
 #[test]
 fn a_second_daemon_on_one_data_directory_is_refused() {
@@ -73,7 +73,7 @@ fn start_in_vain(daemon: &TestDaemon) -> String {
     let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
     let (ended, wait) = std::sync::mpsc::channel();
     std::thread::spawn(move || ended.send(child.wait_with_output()).ok());
-    let Ok(output) = wait.recv_timeout(std::time::Duration::from_secs(20)) else {
+    let Ok(output) = wait.recv_timeout(patience(std::time::Duration::from_secs(20))) else {
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
         panic!("it started");
     };

@@ -4,7 +4,7 @@ use std::fs;
 
 use sandkasten_api::session::SessionStatus;
 use sandkasten_client::{ExecEvent, RequestError};
-use sandkasten_e2e::{TestDaemon, TestSession, until, with_daemon};
+use sandkasten_e2e::{TestDaemon, TestSession, patience_ms, until, with_daemon};
 
 #[test]
 fn a_session_survives_the_death_of_its_daemon_with_its_variables() {
@@ -79,7 +79,10 @@ fn a_command_that_ignores_every_signal_does_not_hold_up_the_next_daemon() {
         assert!(matches!(stream.next().await, Some(Ok(ExecEvent::Chunk(_)))));
         daemon.kill_and_restart();
         let session = again(daemon, &session);
-        let result = session.try_exec("echo alive", Some(10_000)).await.expect("the session takes commands");
+        let result = session
+            .try_exec("echo alive", Some(patience_ms(10_000)))
+            .await
+            .expect("the session takes commands");
         assert_eq!(result.output, "alive\n");
     });
 }
