@@ -152,5 +152,5 @@ pub fn reap_child() -> io::Result<Option<ChildExit>> {
 /// # Errors
 /// The kernel's.
 pub fn peer_has_read_all(socket: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(sys::socket_queue::unread(socket)? == 0)
+    Ok(sys::socket_queue::unread(socket)? <= 1)
 }

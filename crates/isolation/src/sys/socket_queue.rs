@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Returns the unread bytes, the kernel's bookkeeping included: 0 means that all was read.
+/// Returns the unread bytes, the kernel's bookkeeping included: hundreds for each packet. 0 means that all was read, and so
+/// does 1: the kernel holds one back while it wakes who waits for room (`sock_wfree`), and no wake-up follows when it lets
+/// go of it.
 pub(crate) fn unread(socket: BorrowedFd<'_>) -> io::Result<i32> {
     let mut bytes: libc::c_int = 0;
     // SAFETY: the request writes one int, which `bytes` is. SIOCOUTQ has the value of TIOCOUTQ.
