@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::leaks::Leaks;
+use crate::leaks::{Leaks, instance_name};
 
 /// The kernel objects of one session.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl Traces {
         }
         for holder in fs::read_dir("/proc").into_iter().flatten().flatten() {
             let pid = holder.file_name().to_string_lossy().into_owned();
-            if !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+            if !pid.bytes().all(|byte| byte.is_ascii_digit()) || self.is_of_others(&holder.path()) {
                 continue;
             }
             let held: BTreeSet<String> =
@@ -79,6 +79,29 @@ impl Traces {
         }
         remaining.extend(entries_named(&self.data_dir, &self.session));
         remaining
+    }
+}
+
+impl Traces {
+    /// Whether a process is of another session, or is another test's daemon. The kernel gives the number of a namespace that
+    /// has ended to the next that is made, and that may be theirs.
+    fn is_of_others(&self, process: &Path) -> bool {
+        let read = |name: &str| {
+            String::from_utf8_lossy(&fs::read(process.join(name)).unwrap_or_default()).into_owned()
+        };
+        let ours = instance_name(&self.data_dir.join("run"));
+        for line in read("cgroup").lines() {
+            let mut names = line.split('/').skip_while(|name| !name.starts_with("sandkasten-"));
+            let (instance, session) = (names.next(), names.next());
+            let of_session = session.is_none_or(|name| name == self.session || name == "runners");
+            if instance.is_some_and(|name| name != ours || !of_session) {
+                return true;
+            }
+        }
+        let config = self.data_dir.with_file_name("sandkasten.yaml");
+        let command = read("cmdline");
+        let mut arguments = command.split('\0').skip_while(|argument| *argument != "--config").skip(1);
+        arguments.next().is_some_and(|path| Path::new(path) != config)
     }
 }
 
