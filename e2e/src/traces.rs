@@ -93,7 +93,7 @@ impl Traces {
         for line in read("cgroup").lines() {
             let mut names = line.split('/').skip_while(|name| !name.starts_with("sandkasten-"));
             let (instance, session) = (names.next(), names.next());
-            let of_session = session.is_none_or(|name| name == self.session || name == "runners");
+            let of_session = session.is_none_or(|name| name == self.session);
             if instance.is_some_and(|name| name != ours || !of_session) {
                 return true;
             }

@@ -4,11 +4,16 @@ use std::fs;
 
 use sandkasten_api::exec::ExecRequest;
 use sandkasten_client::ExecEvent;
-use sandkasten_e2e::{TestDaemon, with_daemon};
+use sandkasten_e2e::{TestDaemon, patience_ms, with_config, with_daemon};
 
 const MIB: u64 = 1 << 20;
 /// The most memory that the daemon may have taken at any time.
 const MEMORY_BOUND: u64 = 150 * MIB;
+
+/// A configuration in which a command may take as long as this machine needs for a flood.
+fn time_enough() -> String {
+    format!("defaults:\n  max_exec_timeout_ms: {}", patience_ms(120_000))
+}
 
 /// The most memory of its own that the daemon has had.
 fn peak_memory(daemon: &TestDaemon) -> u64 {
@@ -19,7 +24,7 @@ fn peak_memory(daemon: &TestDaemon) -> u64 {
 
 #[test]
 fn two_hundred_megabytes_of_output_are_cut_at_one_and_the_daemon_stays_small() {
-    with_daemon(async |daemon| {
+    with_config(&time_enough(), async |daemon| {
         let (session, other) = (daemon.session().await, daemon.session().await);
         let flooder = session.clone();
         let running =
@@ -41,7 +46,7 @@ fn two_hundred_megabytes_of_output_are_cut_at_one_and_the_daemon_stays_small() {
 
 #[test]
 fn a_stream_passes_everything_on_without_keeping_it() {
-    with_daemon(async |daemon| {
+    with_config(&time_enough(), async |daemon| {
         let session = daemon.session().await;
         let cmd = "head -c 50M /dev/zero | tr '\\0' x; (exit 5)".to_owned();
         let request = ExecRequest { cmd, timeout_ms: None, raw_output: false };
