@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-vm check audit contract fmt install clean
+.PHONY: help deps build demo test test-kernels check audit contract fmt install clean
 
 PREFIX ?= /usr/local
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -13,7 +13,7 @@ XTASK := cargo run --quiet --locked --package xtask --
 TEST_FLAGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install what is missing for check and test: rustfmt, clippy, cargo-deny
 	cargo fmt --version || rustup component add rustfmt
@@ -37,8 +37,8 @@ test: build ## run all tests, the end-to-end ones against bin/sandkasten (as roo
 	$(XTASK) contract --check --binary $(BINARY)
 	cargo test --workspace --locked --no-fail-fast -- $(TEST_FLAGS)
 
-test-vm: build ## use bin/sandkasten on another kernel in QEMU, with cgroups v2 alone and v1 alone (as root)
-	e2e/vm/run $(BINARY)
+test-kernels: build ## test bin/sandkasten on Debian's kernel in QEMU, with cgroups v2 alone and v1 alone (as root)
+	e2e/kernels/run $(BINARY) $(TEST_FLAGS)
 
 check: ## format, lints, documentation, rules of the tree, licences of dependencies
 	cargo fmt --all --check
