@@ -177,6 +177,24 @@ impl TestDaemon {
         TestSession { id: session.id, client }
     }
 
+    /// Makes a session of the default image with a workspace.
+    ///
+    /// # Panics
+    /// Where the daemon refuses.
+    pub async fn session_on(&self, workspace: &str) -> TestSession {
+        let client = self.client();
+        let request = CreateSessionRequest {
+            workspace_id: Some(workspace.to_owned()),
+            ..CreateSessionRequest::default()
+        };
+        let session = client
+            .create_session(&request)
+            .await
+            .unwrap_or_else(|error| panic!("no session on {workspace}: {error}\n{}", self.log()));
+        assert_eq!(session.workspace_id.as_ref().map(ToString::to_string).as_deref(), Some(workspace));
+        TestSession { id: session.id, client }
+    }
+
     /// Runs a command of the binary against this daemon.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {

@@ -24,6 +24,8 @@ pub enum ErrorCode {
     SessionExpired,
     /// The session was destroyed, crashed or is paused.
     SessionNotRunning,
+    /// A session or a request uses the workspace.
+    WorkspaceInUse,
     /// An exec ran past its timeout: its processes are gone, the session goes on.
     CommandTimeout,
     /// A quota or rate limit was reached.
@@ -34,7 +36,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -44,6 +46,7 @@ impl ErrorCode {
         Self::FileNotFound,
         Self::SessionExpired,
         Self::SessionNotRunning,
+        Self::WorkspaceInUse,
         Self::CommandTimeout,
         Self::LimitExceeded,
         Self::InternalError,
@@ -56,7 +59,7 @@ impl ErrorCode {
             Self::InvalidRequest | Self::InvalidImage | Self::InvalidWorkspace => 400,
             Self::Unauthorized => 401,
             Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound => 404,
-            Self::SessionNotRunning => 409,
+            Self::SessionNotRunning | Self::WorkspaceInUse => 409,
             Self::SessionExpired => 410,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
@@ -106,7 +109,7 @@ mod tests {
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
              \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
-             \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
+             \"WORKSPACE_IN_USE\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }
 

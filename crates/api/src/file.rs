@@ -1,4 +1,4 @@
-//! Files of a session: writing, reading and uploading below `/workspace`.
+//! Files of a session or a workspace: writing, reading, uploading and listing.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +39,34 @@ pub struct ReadFileResponse {
     pub content_base64: String,
     /// Whether the file goes on behind what was returned.
     pub truncated: bool,
+}
+
+/// The query of `GET …/fs` of a workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListDirectoryQuery {
+    /// Relative to the workspace; absent: the workspace itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+/// The answer of `GET …/fs` of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryListing {
+    /// What is in the directory, by name.
+    pub entries: Vec<DirectoryEntry>,
+    /// Whether there is more in it than was listed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryEntry {
+    /// The name; what of it is no UTF-8 is replaced.
+    pub name: String,
+    /// Whether it is a directory; a link to one is none.
+    pub is_dir: bool,
 }
 
 /// The answer of `POST …/fs/upload`.

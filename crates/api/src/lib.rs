@@ -11,3 +11,4 @@ pub mod health;
 pub mod id;
 pub mod limits;
 pub mod session;
+pub mod workspace;

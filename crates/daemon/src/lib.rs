@@ -16,6 +16,7 @@ mod reaper;
 mod recovery;
 mod session;
 mod store;
+mod workspace;
 
 pub use daemon::{Daemon, ServeError, StartError};
 pub use images_in_use::{ImagesInUseError, images_in_use};

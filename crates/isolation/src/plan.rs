@@ -16,6 +16,9 @@ pub const FIRST_HOST_ID: u32 = 0x7000_0000;
 pub const RANGES: u32 = 4_095;
 /// The uid and gid that commands run as, inside.
 pub const SANDBOX_ID: u32 = 1_000;
+/// The uid and gid that own everything in a workspace on disk, whatever session wrote it: of the range behind the last
+/// one, so that neither a session nor an account of the host has it.
+pub const WORKSPACE_OWNER: u32 = FIRST_HOST_ID + RANGES * RANGE_IDS + SANDBOX_ID;
 /// Where the runner keeps its own files inside the sandbox; owned by root there and not writable for commands.
 pub const CONTROL_DIRECTORY: &str = "/run/sandkasten";
 /// The home directory of the sandbox user.
@@ -121,7 +124,8 @@ pub(crate) struct CgroupDescriptors {
 }
 
 /// Everything the runner needs to build the sandbox from inside. What it builds from travels beside it as descriptors, in
-/// the order: device tree, layers (topmost first), binds, cgroups, the lock on the uid range.
+/// the order: device tree, layers (topmost first), binds, the workspace and the lock on it, cgroups, the lock on the uid
+/// range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxPlan {
     /// The UTS name; must be a valid host name.
@@ -136,6 +140,8 @@ pub struct SandboxPlan {
     pub root: RootMode,
     /// The writable mounts.
     pub tmpfs: Vec<Tmpfs>,
+    /// Where the workspace that outlives the session goes, absolute inside; two descriptors: its mount and a lock.
+    pub workspace: Option<String>,
     /// Files that the sandbox sees with this content, over whatever the image has: absolute path, content.
     pub files: Vec<(String, String)>,
     /// The environment of the shell, `NAME=value`.
@@ -206,7 +212,8 @@ impl SandboxPlan {
         }
         let tmpfs = self.tmpfs.iter().map(|mount| &mount.target);
         let files = self.files.iter().map(|(path, _)| path);
-        for path in self.binds.iter().chain(tmpfs).chain(files).chain([&self.working_directory]) {
+        let paths = self.binds.iter().chain(tmpfs).chain(files).chain(&self.workspace);
+        for path in paths.chain([&self.working_directory]) {
             let normal = path.strip_prefix('/').is_some_and(|rest| {
                 rest.is_empty() || rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
             });
@@ -245,6 +252,7 @@ pub enum SetupReply {
 mod tests {
     use super::{
         FIRST_HOST_ID, InvalidPlan, RANGE_IDS, RANGES, RootMode, SandboxPlan, ShellPreference, UidRange,
+        WORKSPACE_OWNER,
     };
 
     fn plan() -> SandboxPlan {
@@ -255,6 +263,7 @@ mod tests {
             binds: vec!["/usr".into()],
             root: RootMode::ReadOnly,
             tmpfs: Vec::new(),
+            workspace: None,
             files: Vec::new(),
             environment: vec!["A=b".into()],
             shell: ShellPreference::Bash,
@@ -272,6 +281,7 @@ mod tests {
         assert_eq!(last.base() - UidRange::from_index(RANGES - 2).expect("a range").base(), RANGE_IDS);
         assert!(last.base().checked_add(RANGE_IDS).is_some_and(|end| end <= 1 << 31));
         assert!(UidRange::from_index(RANGES).is_err());
+        assert!(WORKSPACE_OWNER >= last.base() + RANGE_IDS && WORKSPACE_OWNER < 1 << 31);
     }
 
     #[test]
@@ -282,8 +292,11 @@ mod tests {
     #[test]
     fn paths_that_climb_are_refused() {
         for path in ["usr", "/usr/..", "/./usr", "//usr", "/usr/", "/a\0b"] {
-            let plan = SandboxPlan { binds: vec![path.into()], ..plan() };
-            assert_eq!(plan.validate(), Err(InvalidPlan::Path { path: path.into() }));
+            let bind = SandboxPlan { binds: vec![path.into()], ..plan() };
+            let workspace = SandboxPlan { workspace: Some(path.into()), ..plan() };
+            for plan in [bind, workspace] {
+                assert_eq!(plan.validate(), Err(InvalidPlan::Path { path: path.into() }));
+            }
         }
     }
 

@@ -65,6 +65,7 @@ impl Exit {
             | ErrorCode::FileNotFound
             | ErrorCode::SessionExpired
             | ErrorCode::SessionNotRunning
+            | ErrorCode::WorkspaceInUse
             | ErrorCode::LimitExceeded => Self::Refused,
             ErrorCode::CommandTimeout => Self::Timeout,
             ErrorCode::InternalError => Self::Ours,
@@ -147,6 +148,7 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
             "see `sandkasten ps` for the sessions there are"
         }
         ErrorCode::SessionNotRunning => "destroy it with `sandkasten rm` and create another",
+        ErrorCode::WorkspaceInUse => "see `sandkasten ps --json` for the sessions that use it",
         ErrorCode::CommandTimeout => {
             "give it more time with --timeout-ms, up to the daemon's max_exec_timeout_ms"
         }

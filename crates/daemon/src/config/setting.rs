@@ -233,6 +233,13 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, text| parse_into(&mut c.workspace.persist_by_default, text, BOOLEAN)
     ),
     setting!(
+        "workspace.min_free_mb",
+        "SANDKASTEN_WORKSPACE_MIN_FREE_MB",
+        "whole MiB, 0 to 1073741824",
+        |c| c.workspace.min_free_mb.to_string(),
+        |c, text| parse_into(&mut c.workspace.min_free_mb, text, WHOLE)
+    ),
+    setting!(
         "security.seccomp",
         "SANDKASTEN_SECCOMP",
         "off, mvp or strict",

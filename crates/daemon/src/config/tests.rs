@@ -53,7 +53,7 @@ fn the_configuration_of_the_security_guide_loads() {
     assert_eq!(config.security.seccomp, SeccompProfile::Strict);
     assert_eq!(config.defaults.network_mode, NetworkMode::None);
     assert!(config.api_key.as_ref().is_some_and(|key| key.expose() == "sk-replace-with-long-random-secret"));
-    assert_eq!(config.warnings(), [ConfigWarning::PublishedKey, ConfigWarning::WorkspacesNotBuilt]);
+    assert_eq!(config.warnings(), [ConfigWarning::PublishedKey]);
 }
 
 #[test]

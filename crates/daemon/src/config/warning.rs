@@ -34,11 +34,9 @@ pub enum ConfigWarning {
     /// No system call is filtered.
     #[error("security.seccomp is off: no system call is filtered; for debugging only")]
     SeccompOff,
-    /// Workspaces are switched on before they are built.
-    #[error(
-        "workspace.enabled is true, but workspaces are not built yet: requests that name one are refused"
-    )]
-    WorkspacesNotBuilt,
+    /// Sessions are to have workspaces, but there are none.
+    #[error("workspace.persist_by_default is without effect as long as workspace.enabled is false")]
+    PersistWithoutWorkspaces,
 }
 
 impl Config {
@@ -58,8 +56,8 @@ impl Config {
         if self.security.seccomp == SeccompProfile::Off {
             warnings.push(ConfigWarning::SeccompOff);
         }
-        if self.workspace.enabled {
-            warnings.push(ConfigWarning::WorkspacesNotBuilt);
+        if self.workspace.persist_by_default && !self.workspace.enabled {
+            warnings.push(ConfigWarning::PersistWithoutWorkspaces);
         }
         warnings
     }

@@ -4,10 +4,7 @@ use garde::Validate;
 use serde::Deserialize;
 
 /// The `workspace` section.
-///
-/// `enabled: true` loads although workspaces are not built yet, because published configurations carry it: the
-/// daemon refuses the requests that name a workspace instead, and [`ConfigWarning`](super::ConfigWarning) says so.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkspaceConfig {
     /// Whether requests may name workspaces.
@@ -16,4 +13,14 @@ pub struct WorkspaceConfig {
     /// Whether a session without a named workspace gets one that outlives it.
     #[garde(skip)]
     pub persist_by_default: bool,
+    /// What the disk of the data directory must have free, in MiB, for workspaces to be written to by requests or to be
+    /// given to sessions.
+    #[garde(range(max = 1 << 30))]
+    pub min_free_mb: u64,
+}
+
+impl Default for WorkspaceConfig {
+    fn default() -> Self {
+        Self { enabled: false, persist_by_default: false, min_free_mb: 1_024 }
+    }
 }

@@ -15,6 +15,7 @@ use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
 use crate::session::{ExecFailure, InvalidPath, SessionError};
+use crate::workspace::WorkspaceError;
 
 /// An answer that is not a success.
 #[derive(Debug)]
@@ -123,6 +124,11 @@ impl From<InvalidPath> for ApiError {
 
 impl From<SessionError> for ApiError {
     fn from(error: SessionError) -> Self {
+        let error = match error {
+            SessionError::File(error) => return error.into(),
+            SessionError::Workspace(error) => return error.into(),
+            error => error,
+        };
         let code = match &error {
             SessionError::NotFound { .. } => ErrorCode::SessionNotFound,
             SessionError::Expired { .. } => ErrorCode::SessionExpired,
@@ -132,12 +138,34 @@ impl From<SessionError> for ApiError {
             SessionError::Launch(LaunchError::UnusableImage { reason }) => {
                 return Self::new(ErrorCode::InvalidImage, format!("the image cannot be used: {reason}"));
             }
-            SessionError::File(error) => match error {
-                FileError::NotFound { .. } => ErrorCode::FileNotFound,
-                FileError::NoSpace { .. } => ErrorCode::LimitExceeded,
-                FileError::Other { .. } => return Self::internal(error),
-                _ => ErrorCode::InvalidRequest,
-            },
+            _ => return Self::internal(&error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<FileError> for ApiError {
+    fn from(error: FileError) -> Self {
+        let code = match &error {
+            FileError::NotFound { .. } => ErrorCode::FileNotFound,
+            FileError::NoSpace { .. } => ErrorCode::LimitExceeded,
+            FileError::Other { .. } => return Self::internal(&error),
+            _ => ErrorCode::InvalidRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<WorkspaceError> for ApiError {
+    fn from(error: WorkspaceError) -> Self {
+        let error = match error {
+            WorkspaceError::File(error) => return error.into(),
+            error => error,
+        };
+        let code = match &error {
+            WorkspaceError::NotFound { .. } => ErrorCode::WorkspaceNotFound,
+            WorkspaceError::InUse { .. } => ErrorCode::WorkspaceInUse,
+            WorkspaceError::NoRoom { .. } | WorkspaceError::NoInodes { .. } => ErrorCode::LimitExceeded,
             _ => return Self::internal(&error),
         };
         Self::new(code, error.to_string())

@@ -1,10 +1,12 @@
-//! The session that a path names.
+//! The session or the workspace that a path names.
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
-use sandkasten_api::id::SessionId;
+use sandkasten_api::error::ErrorCode;
+use sandkasten_api::id::{SessionId, WorkspaceId};
 
 use super::api_error::ApiError;
+use super::router::ApiState;
 
 /// The id in `/v1/sessions/{id}…`, looked at before anything of a body is read.
 #[derive(Debug)]
@@ -19,4 +21,41 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
         })?;
         Ok(Self(id.parse()?))
     }
+}
+
+/// Lets a request about workspaces in where there are any.
+#[derive(Debug)]
+pub(super) struct WorkspacesEnabled;
+
+impl FromRequestParts<ApiState> for WorkspacesEnabled {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(_: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        if state.sessions.config().workspace.enabled { Ok(Self) } else { Err(workspaces_disabled()) }
+    }
+}
+
+/// The id in `/v1/workspaces/{id}…`, where there are workspaces; looked at before anything of a body is read.
+#[derive(Debug)]
+pub(super) struct WorkspacePathId(pub(super) WorkspaceId);
+
+impl FromRequestParts<ApiState> for WorkspacePathId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Self, ApiError> {
+        let WorkspacesEnabled = WorkspacesEnabled::from_request_parts(parts, state).await?;
+        let Path(id) = Path::<String>::from_request_parts(parts, state).await.map_err(|error| {
+            ApiError::new(
+                ErrorCode::InvalidWorkspace,
+                format!("the workspace id is no text: {}", error.body_text()),
+            )
+        })?;
+        Ok(Self(id.parse()?))
+    }
+}
+
+/// Says why there is no workspace.
+pub(super) fn workspaces_disabled() -> ApiError {
+    let reason = "workspaces are disabled: workspace.enabled is false in the configuration";
+    ApiError::new(ErrorCode::InvalidWorkspace, reason)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, any, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_UPLOAD_BYTES};
@@ -15,7 +15,7 @@ use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
-use super::routes::{exec, files, health, sessions, workspaces};
+use super::routes::{exec, files, health, sessions, workspace_files, workspaces};
 use crate::config::Config;
 use crate::session::Sessions;
 
@@ -53,8 +53,12 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/sessions/{id}/fs/write", limited(post(files::write), FILE_BODY))
         .route("/v1/sessions/{id}/fs/read", get(files::read))
         .route("/v1/sessions/{id}/fs/upload", limited(post(files::upload), UPLOAD_BODY))
-        .route("/v1/workspaces", any(workspaces::refuse))
-        .route("/v1/workspaces/{*rest}", any(workspaces::refuse))
+        .route("/v1/workspaces", get(workspaces::list))
+        .route("/v1/workspaces/{id}", delete(workspaces::remove))
+        .route("/v1/workspaces/{id}/fs", get(workspace_files::list))
+        .route("/v1/workspaces/{id}/fs/write", limited(post(workspace_files::write), FILE_BODY))
+        .route("/v1/workspaces/{id}/fs/read", get(workspace_files::read))
+        .route("/v1/workspaces/{id}/fs/upload", limited(post(workspace_files::upload), UPLOAD_BODY))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))

@@ -78,10 +78,25 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
     })
     .await
     .map_err(|source| RecoveryError::Task { source })??;
+    clean_workspaces(sessions);
     if written_down > 0 {
         tracing::info!(adopted, lost = written_down - adopted, "sessions of an earlier daemon");
     }
     Ok(())
+}
+
+/// Removes what is left of workspaces that were deleted, which nobody waits for.
+fn clean_workspaces(sessions: &Sessions) {
+    if !sessions.config().workspace.enabled {
+        return;
+    }
+    let workspaces = sessions.workspaces().clone();
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = workspaces.clean() {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "what is left of deleted workspaces stays until the next start");
+        }
+    });
 }
 
 /// Ends the command that a session may still run for nobody; a session whose shell cannot be had back is of no use.

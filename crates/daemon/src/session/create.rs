@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-use sandkasten_api::id::SessionId;
+use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::session::SessionStatus;
 use sandkasten_image::{Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
@@ -18,9 +18,10 @@ use super::live::{Activity, LiveSession};
 use super::shell_slot::ShellSlot;
 use super::{Inner, SessionError, Sessions, expiry, plan};
 use crate::store::SessionRow;
+use crate::workspace::OpenWorkspace;
 
 impl Sessions {
-    /// Makes a session of the named image, or of the default one. Returns when its shell takes commands and it is
+    /// Makes a session of the named image, or of the default one, with the named workspace if there is one. Returns when its shell takes commands and it is
     /// written down.
     ///
     /// # Errors
@@ -29,13 +30,14 @@ impl Sessions {
         &self,
         image: Option<&str>,
         ttl_seconds: u64,
+        workspace: Option<WorkspaceId>,
     ) -> Result<Arc<LiveSession>, SessionError> {
         let _place = self.reserve()?;
         let inner = Arc::clone(&self.inner);
         let name = image.unwrap_or(&self.inner.config.default_image).to_owned();
         let session = tokio::task::spawn_blocking(move || {
             let image = inner.resolve(&name)?;
-            inner.build(&image, ttl_seconds)
+            inner.build(&image, ttl_seconds, workspace)
         })
         .await
         .map_err(|source| SessionError::Task { source })??;
@@ -75,10 +77,11 @@ impl Sessions {
             created_at: session.created_at,
             last_activity: session.created_at,
             expires_at: described.expires_at,
-            uid_range: session.root.range().index(),
+            uid_range: session.range.index(),
             runner_pid: session.process.pid(),
             runner_started: session.process.started()?,
             landlock_abi: session.landlock_abi,
+            workspace_id: session.workspace.clone(),
         };
         Ok(self.inner.store.insert(&row).await?)
     }
@@ -111,16 +114,53 @@ impl Inner {
         })
     }
 
-    /// Starts a sandbox. Blocking.
-    fn build(&self, image: &Image, ttl_seconds: u64) -> Result<LiveSession, SessionError> {
+    /// Starts a sandbox, with a workspace that is made where there is none. Blocking.
+    fn build(
+        &self,
+        image: &Image,
+        ttl_seconds: u64,
+        workspace: Option<WorkspaceId>,
+    ) -> Result<LiveSession, SessionError> {
         let id = draw_id()?;
+        let Some(workspace) = self.workspace_of(&id, workspace)? else {
+            return self.start(id, image, ttl_seconds, None);
+        };
+        let workspace = self.workspaces.open_or_make(&workspace)?;
+        self.start(id, image, ttl_seconds, Some(&workspace)).map_err(|error| match workspace.undo() {
+            Ok(()) => error,
+            Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
+        })
+    }
+
+    /// The workspace of a session that names none is called as the session is, where sessions have one by default.
+    fn workspace_of(
+        &self,
+        id: &SessionId,
+        named: Option<WorkspaceId>,
+    ) -> Result<Option<WorkspaceId>, SessionError> {
+        let by_default = self.config.workspace.enabled && self.config.workspace.persist_by_default;
+        match named {
+            None if by_default => {
+                id.as_str().parse().map(Some).map_err(|source| SessionError::WorkspaceName { source })
+            }
+            named => Ok(named),
+        }
+    }
+
+    fn start(
+        &self,
+        id: SessionId,
+        image: &Image,
+        ttl_seconds: u64,
+        workspace: Option<&OpenWorkspace>,
+    ) -> Result<LiveSession, SessionError> {
         let lease = self.leases.take()?;
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
         cgroup.create(&plan::limits(&self.config))?;
         let socket = self.places.socket(id.as_str());
         let launched = UnixListener::bind(&socket)
             .map_err(|source| SessionError::Bind { source })
-            .and_then(|listener| self.launch(&id, image, &lease, &cgroup, &listener));
+            .and_then(|listener| self.launch(&id, image, workspace, &lease, &cgroup, &listener));
         let launched = match launched {
             Ok(launched) => launched,
             Err(error) => return Err(undo(error, &cgroup, &socket)),
@@ -135,7 +175,9 @@ impl Inner {
             cgroup,
             process: launched.process,
             socket,
-            root: RootDirectory::new(launched.root, lease.range()),
+            range: lease.range(),
+            workspace: workspace.map(|workspace| workspace.id().clone()),
+            root: RootDirectory::new(launched.root, lease.range().sandbox_user()),
             shell: Arc::new(tokio::sync::Mutex::new(ShellSlot::first(launched.shell))),
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),
@@ -151,18 +193,20 @@ impl Inner {
         &self,
         id: &SessionId,
         image: &Image,
+        workspace: Option<&OpenWorkspace>,
         lease: &UidLease,
         cgroup: &SessionCgroup,
         listener: &UnixListener,
     ) -> Result<Launched, SessionError> {
         let staging = self.places.staging.to_string_lossy();
-        let plan = plan::plan(&self.config, id, image, self.filter.as_deref(), &staging);
+        let plan = plan::plan(&self.config, id, image, self.filter.as_deref(), &staging, workspace);
         let binds: Vec<_> = image.binds.iter().map(|bind| bind.source.clone()).collect();
         Ok(launch(&LaunchRequest {
             plan: &plan,
             lease,
             layers: &image.layers,
             binds: &binds,
+            workspace: workspace.map(OpenWorkspace::source),
             cgroup,
             listener: listener.as_fd(),
             runner: &self.runner,

@@ -95,6 +95,33 @@ impl FilePath {
         Ok(Self(format!("{}/{base}", self.0)))
     }
 
+    /// Parses a path of a request about a workspace alone: relative to it, with or without a slash in front, or absolute as a
+    /// session sees it.
+    ///
+    /// # Errors
+    /// [`InvalidPath`].
+    pub(crate) fn in_workspace(path: &str) -> Result<Self, InvalidPath> {
+        let rest = path.strip_prefix(WORKSPACE_DIRECTORY);
+        if path.starts_with('/') && !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Self::parse(&format!(".{path}"));
+        }
+        Self::parse(path)
+    }
+
+    /// Returns the paths of files of these names in this directory.
+    ///
+    /// # Errors
+    /// [`InvalidPath::Name`] for the first that is none.
+    pub(crate) fn join_all<T>(&self, files: Vec<(String, T)>) -> Result<Vec<(Self, T)>, InvalidPath> {
+        files.into_iter().map(|(name, content)| Ok((self.join(&name)?, content))).collect()
+    }
+
+    /// Returns the path from `/workspace` on; a dot where it is that directory itself.
+    pub(crate) fn relative(&self) -> &str {
+        let rest = self.0.strip_prefix(WORKSPACE_DIRECTORY).unwrap_or_default();
+        rest.strip_prefix('/').unwrap_or(".")
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -172,6 +199,21 @@ mod tests {
         assert_eq!(FilePath::parse(""), Err(InvalidPath::Empty));
         assert!(matches!(FilePath::parse("a\0b"), Err(InvalidPath::Nul { .. })));
         assert!(matches!(FilePath::parse(&"a".repeat(5000)), Err(InvalidPath::TooLong { .. })));
+    }
+
+    #[test]
+    fn paths_of_a_workspace_are_relative_to_it_however_they_begin() {
+        for path in ["a/b", "/a/b", "//a/./b", "/workspace/a/b", "x/../a/b", "/x/../a/b"] {
+            assert_eq!(FilePath::in_workspace(path).expect(path).relative(), "a/b");
+        }
+        for path in ["/", ".", "/workspace", "/workspace/", "./"] {
+            assert_eq!(FilePath::in_workspace(path).expect(path).relative(), ".");
+        }
+        assert_eq!(FilePath::in_workspace("/workspacex").expect("a name").relative(), "workspacex");
+        for path in ["..", "/..", "/../x", "a/../../x", "/workspace/../etc"] {
+            assert!(matches!(FilePath::in_workspace(path), Err(InvalidPath::Outside { .. })), "{path}");
+        }
+        assert_eq!(FilePath::in_workspace(""), Err(InvalidPath::Empty));
     }
 
     #[test]

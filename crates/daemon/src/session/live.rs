@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use sandkasten_api::id::SessionId;
+use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::session::{AcquireSource, Session, SessionStatus};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{RootDirectory, SandboxProcess};
@@ -30,6 +30,10 @@ pub(crate) struct LiveSession {
     pub(crate) process: SandboxProcess,
     /// Where its runner listens.
     pub(crate) socket: PathBuf,
+    /// Its host ids.
+    pub(crate) range: UidRange,
+    /// The workspace at its `/workspace`, if it outlives it; the runner holds the lock on it.
+    pub(crate) workspace: Option<WorkspaceId>,
     /// Its files.
     pub(crate) root: RootDirectory,
     /// The shell; whoever holds the lock runs a command, and waiters are served in order.
@@ -73,7 +77,9 @@ impl LiveSession {
             cgroup,
             process,
             socket,
-            root: RootDirectory::new(root, range),
+            range,
+            workspace: row.workspace_id,
+            root: RootDirectory::new(root, range.sandbox_user()),
             shell: Arc::new(tokio::sync::Mutex::new(shell)),
             activity: Mutex::new(Activity {
                 cwd,
@@ -93,7 +99,7 @@ impl LiveSession {
             image: self.image.clone(),
             status: activity.ended.unwrap_or(SessionStatus::Running),
             cwd: activity.cwd.clone(),
-            workspace_id: None,
+            workspace_id: self.workspace.clone(),
             created_at: self.created_at,
             expires_at: activity.expires_at,
             acquire_source: AcquireSource::Cold,

@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::daemon::StartError;
 use crate::places::Places;
 use crate::store::{SessionRow, Store};
+use crate::workspace::Workspaces;
 
 pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
 pub(crate) use files::{FilePath, InvalidPath};
@@ -60,6 +61,7 @@ struct Inner {
     filter: Option<Vec<Instruction>>,
     images: ImageStore,
     store: Store,
+    workspaces: Workspaces,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     /// Creates that are under way, which count against the limit as well.
     creating: std::sync::atomic::AtomicUsize,
@@ -83,6 +85,10 @@ impl Sessions {
             UidLeases::open(Path::new(LEASE_DIRECTORY)).map_err(|source| StartError::UidLeases { source })?;
         let runner = RunnerImage::new(RUNNER).map_err(|source| StartError::Runner { source })?;
         let filter = plan::filter(&config);
+        let workspaces = Workspaces::new(&config);
+        if config.workspace.enabled {
+            workspaces.prepare()?;
+        }
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -93,6 +99,7 @@ impl Sessions {
                 filter,
                 images,
                 store,
+                workspaces,
                 live: RwLock::default(),
                 creating: std::sync::atomic::AtomicUsize::new(0),
                 expiry_changed: Notify::new(),
@@ -114,6 +121,10 @@ impl Sessions {
 
     pub(crate) fn store(&self) -> &Store {
         &self.inner.store
+    }
+
+    pub(crate) fn workspaces(&self) -> &Workspaces {
+        &self.inner.workspaces
     }
 
     /// Is notified when a session appears, so that the reaper can look at its expiry.
@@ -258,7 +269,7 @@ fn describe_row(row: SessionRow) -> Session {
         image: row.image,
         status,
         cwd: row.cwd,
-        workspace_id: None,
+        workspace_id: row.workspace_id,
         created_at: row.created_at,
         expires_at: row.expires_at,
         acquire_source: AcquireSource::Cold,

@@ -10,6 +10,7 @@ use sandkasten_isolation::plan::{
 use sandkasten_isolation::seccomp::{Instruction, SeccompProfile, compile};
 
 use crate::config::{self, Config};
+use crate::workspace::OpenWorkspace;
 
 const MIB: u64 = 1 << 20;
 const OPEN_FILES: u64 = 65_536;
@@ -55,13 +56,15 @@ fn seccomp_profile(config: &Config) -> SeccompProfile {
     }
 }
 
-/// Returns the plan of a session's sandbox. `staging` is the host directory that its root is assembled on.
+/// Returns the plan of a session's sandbox. `staging` is the host directory that its root is assembled on; without a
+/// `workspace` that outlives the session, it has a tmpfs in its place.
 pub(super) fn plan(
     config: &Config,
     id: &SessionId,
     image: &Image,
     filter: Option<&[Instruction]>,
     staging: &str,
+    workspace: Option<&OpenWorkspace>,
 ) -> SandboxPlan {
     let defaults = &config.defaults;
     SandboxPlan {
@@ -70,7 +73,11 @@ pub(super) fn plan(
         layers: image.layers.len(),
         binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
         root: root(config),
-        tmpfs: writable_mounts(config),
+        tmpfs: writable_mounts(config)
+            .into_iter()
+            .filter(|mount| workspace.is_none() || mount.target != WORKSPACE_DIRECTORY)
+            .collect(),
+        workspace: workspace.map(|_| WORKSPACE_DIRECTORY.to_owned()),
         files: vec![
             ("/etc/hostname".to_owned(), format!("{id}\n")),
             ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost {id}\n::1 localhost\n")),

@@ -8,6 +8,7 @@ use sandkasten_isolation::host::{FileError, LaunchError, LeaseError, PathError, 
 use super::link::LinkError;
 use super::shell_slot::RenewError;
 use crate::store::StoreError;
+use crate::workspace::WorkspaceError;
 
 /// The failures of the session service. Those in the upper half are the client's to mend.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,9 @@ pub(crate) enum SessionError {
     /// A file operation was refused.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The workspace cannot be used.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
 
     /// The session's uid range could not be leased.
     #[error(transparent)]
@@ -68,6 +72,12 @@ pub(crate) enum SessionError {
     Random {
         /// The kernel's reason.
         source: std::io::Error,
+    },
+    /// A session's id is none for a workspace.
+    #[error("failed to name a workspace after the session")]
+    WorkspaceName {
+        /// Why.
+        source: sandkasten_api::id::ParseIdError,
     },
     /// A process of the sandbox could not be handled.
     #[error(transparent)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use sandkasten_api::id::SessionId;
+use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::session::SessionStatus;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -89,7 +89,7 @@ impl Store {
     pub(crate) async fn insert(&self, row: &SessionRow) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, \
-             uid_range, runner_pid, runner_started, landlock_abi) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             uid_range, runner_pid, runner_started, landlock_abi, workspace_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.id.as_str())
         .bind(&row.image)
@@ -103,6 +103,7 @@ impl Store {
         .bind(row.runner_pid)
         .bind(row.runner_started.cast_signed())
         .bind(row.landlock_abi)
+        .bind(row.workspace_id.as_ref().map(WorkspaceId::as_str))
         .execute(&self.pool)
         .await
         .map(drop)

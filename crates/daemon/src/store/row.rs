@@ -1,7 +1,7 @@
 //! One session as it is written down.
 
 use jiff::Timestamp;
-use sandkasten_api::id::SessionId;
+use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::session::SessionStatus;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -23,6 +23,7 @@ pub(crate) struct SessionRow {
     pub(crate) runner_pid: i32,
     pub(crate) runner_started: u64,
     pub(crate) landlock_abi: u32,
+    pub(crate) workspace_id: Option<WorkspaceId>,
 }
 
 impl SessionRow {
@@ -43,6 +44,10 @@ impl SessionRow {
             let value = unsigned(field)?;
             u32::try_from(value).map_err(|_| StoreError::Corrupt { field, value: value.to_string() })
         };
+        let workspace: Option<String> = row.try_get("workspace_id").map_err(broken)?;
+        let workspace_id = workspace
+            .map(|id| id.parse().map_err(|_| StoreError::Corrupt { field: "workspace_id", value: id }))
+            .transpose()?;
         let (id, status) = (text("id")?, text("status")?);
         Ok(Self {
             id: id.parse().map_err(|_| StoreError::Corrupt { field: "id", value: id })?,
@@ -57,6 +62,7 @@ impl SessionRow {
             runner_pid: row.try_get("runner_pid").map_err(broken)?,
             runner_started: unsigned("runner_started")?,
             landlock_abi: small("landlock_abi")?,
+            workspace_id,
         })
     }
 }

@@ -20,6 +20,7 @@ fn row(id: &str) -> SessionRow {
         runner_pid: 42,
         runner_started: 4242,
         landlock_abi: 6,
+        workspace_id: Some("user-1".parse().expect("an id")),
     }
 }
 

@@ -18,10 +18,20 @@ pub struct Files {
     pub(super) device_tree: OwnedFd,
     pub(super) layers: Vec<OwnedFd>,
     pub(super) binds: Vec<OwnedFd>,
+    pub(super) workspace: Option<WorkspaceFiles>,
     pub(super) session_tasks: Vec<OwnedFd>,
     pub(super) runner_tasks: Vec<OwnedFd>,
     pub(super) process_group: Option<ProcessGroupFiles>,
     pub(super) uid_lease: OwnedFd,
+}
+
+/// The workspace of a session that has one.
+#[derive(Debug)]
+pub(super) struct WorkspaceFiles {
+    /// Its mount, with the session's ids.
+    pub(super) mount: OwnedFd,
+    /// Says that it is in use, for as long as it is open.
+    pub(super) lock: OwnedFd,
 }
 
 /// The v2 cgroup that the first shell is started in.
@@ -97,7 +107,8 @@ fn take_apart(bytes: &[u8], received: Vec<OwnedFd>) -> Result<(SandboxPlan, File
     let (cgroups, plan): (CgroupDescriptors, SandboxPlan) =
         postcard::from_bytes(bytes).map_err(|source| HandoverError::Decode { source })?;
     let CgroupDescriptors { session_tasks, runner_tasks, process_group } = cgroups;
-    let expected = [plan.layers, plan.binds.len(), session_tasks, runner_tasks, process_group]
+    let workspace = if plan.workspace.is_some() { 2 } else { 0 };
+    let expected = [plan.layers, plan.binds.len(), workspace, session_tasks, runner_tasks, process_group]
         .into_iter()
         .fold(2_usize, usize::saturating_add);
     if received.len() != expected {
@@ -110,6 +121,10 @@ fn take_apart(bytes: &[u8], received: Vec<OwnedFd>) -> Result<(SandboxPlan, File
     let files = Files {
         layers: take(plan.layers),
         binds: take(plan.binds.len()),
+        workspace: match <[OwnedFd; 2]>::try_from(take(workspace)) {
+            Ok([mount, lock]) => Some(WorkspaceFiles { mount, lock }),
+            Err(_) => None,
+        },
         session_tasks: take(session_tasks),
         runner_tasks: take(runner_tasks),
         process_group: match <[OwnedFd; 2]>::try_from(take(process_group)) {
@@ -163,6 +178,7 @@ mod tests {
             binds: vec!["/usr".to_owned(); binds],
             root: RootMode::ReadOnly,
             tmpfs: Vec::new(),
+            workspace: None,
             files: vec![("/etc/hosts".to_owned(), "127.0.0.1 localhost".to_owned())],
             environment: vec!["HOME=/".to_owned()],
             shell: ShellPreference::Bash,
@@ -188,6 +204,17 @@ mod tests {
         let (plan, files) = take_apart(&encoded(2, 1, [1, 1, 2]), descriptors(9)).expect("a sound plan");
         assert_eq!((plan.layers, files.layers.len(), files.binds.len()), (2, 2, 1));
         assert!(files.process_group.is_some());
+    }
+
+    #[test]
+    fn a_workspace_comes_with_its_mount_and_its_lock_or_not_at_all() {
+        let cgroups = CgroupDescriptors { session_tasks: 0, runner_tasks: 0, process_group: 0 };
+        let plan = SandboxPlan { workspace: Some("/workspace".to_owned()), ..plan(1, 0) };
+        let bytes = postcard::to_stdvec(&(cgroups, plan)).expect("it can be encoded");
+        assert!(take_apart(&bytes, descriptors(5)).expect("a sound plan").1.workspace.is_some());
+        for received in [3, 4, 6] {
+            assert!(matches!(take_apart(&bytes, descriptors(received)), Err(HandoverError::Count { .. })));
+        }
     }
 
     #[test]

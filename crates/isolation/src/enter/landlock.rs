@@ -69,7 +69,8 @@ pub(super) fn restrict(plan: &SandboxPlan) -> Result<u32, LandlockError> {
         .map_err(ruleset)?;
     let root = matches!(plan.root, RootMode::Writable { .. }).then_some("/");
     let terminals = ["/dev"];
-    for path in plan.tmpfs.iter().map(|tmpfs| tmpfs.target.as_str()).chain(root).chain(terminals) {
+    let writable = plan.tmpfs.iter().map(|tmpfs| &tmpfs.target).chain(&plan.workspace).map(String::as_str);
+    for path in writable.chain(root).chain(terminals) {
         let directory =
             PathFd::new(path).map_err(|source| LandlockError::Open { path: path.to_owned(), source })?;
         let allowed = if path == "/dev" { read | AccessFs::WriteFile | AccessFs::IoctlDev } else { write };

@@ -46,6 +46,8 @@ pub struct Entered {
     controls: Controls,
     /// The lock on the sandbox's uid range, held until the sandbox ends.
     _uid_lease: OwnedFd,
+    /// The lock that says that the workspace is in use, likewise.
+    _workspace_lock: Option<OwnedFd>,
 }
 
 impl Entered {
@@ -180,9 +182,10 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     configure_namespaces(plan)?;
 
     let assembly = root::assemble(plan, &staging, files.layers)?;
-    mounts::populate(plan, &assembly, files.device_tree, files.binds)?;
+    let (workspace, workspace_lock) = files.workspace.map(|files| (files.mount, files.lock)).unzip();
+    mounts::populate(plan, &assembly, files.device_tree, files.binds, workspace.as_ref())?;
     root::pivot(&assembly, controls)?;
-    drop((assembly, staging));
+    drop((assembly, staging, workspace));
 
     // The shell shares the runner's umask and working directory, from its start on.
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -209,6 +212,7 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
         sealed: false,
         controls,
         _uid_lease: files.uid_lease,
+        _workspace_lock: workspace_lock,
     })
 }
 

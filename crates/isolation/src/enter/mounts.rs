@@ -92,6 +92,7 @@ pub(super) fn populate(
     assembly: &Assembly,
     device_tree: OwnedFd,
     binds: Vec<OwnedFd>,
+    workspace: Option<&OwnedFd>,
 ) -> Result<(), MountsError> {
     for (target, bind) in plan.binds.iter().zip(binds) {
         attach_at(assembly, target, &bind)?;
@@ -114,6 +115,9 @@ pub(super) fn populate(
         ];
         let options = options.each_ref().map(|(name, value)| (*name, value.as_str()));
         mount_new(assembly, "tmpfs", &tmpfs.target, &options, writable(plan.controls))?;
+    }
+    for (target, mount) in plan.workspace.iter().zip(workspace) {
+        attach_at(assembly, target, mount)?;
     }
     mount_control_directory(assembly)?;
     mount_proc(assembly, plan.controls)

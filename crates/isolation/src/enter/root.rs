@@ -173,7 +173,7 @@ fn make_skeleton(plan: &SandboxPlan) -> Result<(), RootError> {
     let fixed = ["/proc", "/dev", "/etc"].map(str::to_owned);
     let mounts =
         plan.tmpfs.iter().map(|tmpfs| tmpfs.target.clone()).filter(|target| !target.starts_with("/dev/"));
-    let binds = plan.binds.iter().cloned();
+    let binds = plan.binds.iter().chain(&plan.workspace).cloned();
     for target in fixed.into_iter().chain(mounts).chain(binds) {
         make_directories(&target)?;
     }

@@ -12,11 +12,14 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
 use super::cgroup::SessionCgroup;
+use super::id_mapping::{MapOwnerError, map_owner};
 use super::{DeviceTree, DeviceTreeError, PathError, ProcessError, RunnerImage, SandboxProcess, UidLease};
 use crate::controls::{Control, Controls};
 use crate::descriptor_message;
 use crate::foreign_text::printable;
-use crate::plan::{CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange};
+use crate::plan::{
+    CgroupDescriptors, InvalidPlan, RANGE_IDS, SandboxPlan, SetupReply, UidRange, WORKSPACE_OWNER,
+};
 use crate::sys::clone::{self, LaunchStep};
 use crate::sys::mount_attributes::set_mount_attributes;
 
@@ -40,12 +43,25 @@ pub struct LaunchRequest<'a> {
     pub layers: &'a [PathBuf],
     /// Host directories to bind read-only, one for each of the plan's targets.
     pub binds: &'a [PathBuf],
+    /// The directory to mount at the plan's place for a workspace.
+    pub workspace: Option<WorkspaceSource<'a>>,
     /// The session's cgroup, made and limited.
     pub cgroup: &'a SessionCgroup,
     /// The socket that the runner will accept the daemon's connections on, bound and listening.
     pub listener: BorrowedFd<'a>,
     /// The runner's program.
     pub runner: &'a RunnerImage,
+}
+
+/// A workspace to be mounted.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkspaceSource<'a> {
+    /// Its directory on disk, opened without following a link.
+    pub directory: BorrowedFd<'a>,
+    /// Its path, for messages.
+    pub path: &'a Path,
+    /// Says that it is in use, for as long as it is open; the runner holds on to it.
+    pub lock: BorrowedFd<'a>,
 }
 
 /// A sandbox that stands.
@@ -100,6 +116,9 @@ pub enum LaunchError {
         /// The kernel's reason.
         source: io::Error,
     },
+    /// The owner of a workspace could not be mapped.
+    #[error(transparent)]
+    MapOwner(#[from] MapOwnerError),
     /// The devices could not be made.
     #[error(transparent)]
     Devices(#[from] DeviceTreeError),
@@ -220,6 +239,9 @@ fn hand_over(
         // A directory of the host may have other filesystems mounted below it.
         descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, mapping.as_fd())?);
     }
+    if let Some(workspace) = &request.workspace {
+        descriptors.extend(hand_out_workspace(request, workspace)?);
+    }
     let session_tasks = request.cgroup.open_session_tasks()?;
     let runner_tasks = request.cgroup.open_runner_tasks()?;
     let process_group = request.cgroup.open_first_process_group()?.map_or_else(Vec::new, Vec::from);
@@ -281,6 +303,27 @@ fn mapped_mount(
     set_mount_attributes(mount.as_fd(), attributes, Some(mapping))
         .map_err(|source| LaunchError::MapIds { path: directory.to_owned(), source })?;
     Ok(mount)
+}
+
+/// Clones the mount of a workspace, writable, with the one owner that it has on disk as the session's user; every other
+/// owner is nobody there, and nothing can be made that would be another's.
+fn hand_out_workspace(
+    request: &LaunchRequest<'_>,
+    workspace: &WorkspaceSource<'_>,
+) -> Result<[OwnedFd; 2], LaunchError> {
+    let mapping = map_owner(request.runner, WORKSPACE_OWNER, request.lease.range().sandbox_user())?;
+    let flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    let mount = open_tree(workspace.directory, "", flags)
+        .map_err(PathError::of("clone the mount of", workspace.path))?;
+    let attributes = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    set_mount_attributes(mount.as_fd(), attributes, Some(mapping.as_fd()))
+        .map_err(|source| LaunchError::MapIds { path: workspace.path.to_owned(), source })?;
+    let lock = workspace
+        .lock
+        .try_clone_to_owned()
+        .map_err(|source| LaunchError::Descriptor { what: "duplicate the lock of the workspace", source })?;
+    Ok([mount, lock])
 }
 
 fn send_plan(

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 mod device_tree;
+mod id_mapping;
 mod launch;
 mod path_error;
 mod root_directory;
@@ -10,9 +11,10 @@ mod sandbox_process;
 mod uid_lease;
 
 pub use device_tree::{DeviceTree, DeviceTreeError};
-pub use launch::{LaunchError, LaunchRequest, Launched, launch};
+pub use id_mapping::MapOwnerError;
+pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
-pub use root_directory::{FileError, RootDirectory};
+pub use root_directory::{DirectoryEntry, FileError, RootDirectory};
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessError, SandboxProcess};
 pub use uid_lease::{LEASE_DIRECTORY, LeaseError, UidLease, UidLeases};

@@ -1,6 +1,6 @@
-//! Files of a sandbox, reached from outside through its root directory.
+//! Files of a sandbox or of a workspace, reached from outside through its root directory.
 //!
-//! Every path is resolved by the kernel inside the sandbox's root (openat2(2) `RESOLVE_IN_ROOT`, since Linux 5.6), so
+//! Every path is resolved by the kernel inside of that root (openat2(2) `RESOLVE_IN_ROOT`, since Linux 5.6), so
 //! no link leads out of it, and every access is checked as the sandbox user's. Nothing but a regular file is read or
 //! written, and nothing here waits for a FIFO or a device.
 
@@ -8,12 +8,11 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, openat, openat2, readlinkat,
-    renameat, unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, openat, openat2, readlinkat,
+    renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 
-use crate::plan::UidRange;
 use crate::sys::filesystem_ids::set_filesystem_ids;
 
 /// As many links as the kernel itself follows: path_resolution(7).
@@ -22,11 +21,20 @@ const MAX_LINKS: usize = 40;
 const MAX_RESOLUTIONS: usize = 10_000;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 
-/// The root directory of a sandbox, and whose files are in it.
+/// The root directory of a sandbox or a workspace, and whose files are in it.
 #[derive(Debug)]
 pub struct RootDirectory {
     root: OwnedFd,
-    range: UidRange,
+    user: u32,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirectoryEntry {
+    /// The name; what of it is no UTF-8 is replaced.
+    pub name: String,
+    /// Whether it is a directory, and not a link to one.
+    pub is_directory: bool,
 }
 
 /// Why a file could not be read or written.
@@ -44,8 +52,8 @@ pub enum FileError {
         /// The path inside.
         path: String,
     },
-    /// A part of the path is no directory.
-    #[error("a parent of {path} is not a directory")]
+    /// It, or a part of the path, is no directory.
+    #[error("{path} or a parent of it is not a directory")]
     NotDirectory {
         /// The path inside.
         path: String,
@@ -95,16 +103,10 @@ pub enum FileError {
 }
 
 impl RootDirectory {
-    /// Wraps the directory that the runner handed out.
+    /// Wraps a directory, in which everything is done as the user with this uid and gid of the host.
     #[must_use]
-    pub fn new(root: OwnedFd, range: UidRange) -> Self {
-        Self { root, range }
-    }
-
-    /// Returns the uid range of the sandbox.
-    #[must_use]
-    pub fn range(&self) -> UidRange {
-        self.range
+    pub fn new(root: OwnedFd, user: u32) -> Self {
+        Self { root, user }
     }
 
     /// Reads at most `limit` bytes of a regular file and says whether it goes on behind them. Blocking.
@@ -159,6 +161,42 @@ impl RootDirectory {
         })
     }
 
+    /// Lists at most `limit` entries of a directory, by name, and says whether there are more. Blocking.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn list(&self, path: &str, limit: usize) -> Result<(Vec<DirectoryEntry>, bool), FileError> {
+        self.as_sandbox_user(path, || {
+            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let failed = |error| explain("list", path, error);
+            let directory = self.open_inside(path.as_bytes(), flags, resolve).map_err(failed)?;
+            let mut entries = Vec::new();
+            for entry in Dir::read_from(&directory).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let name = entry.file_name();
+                if matches!(name.to_bytes(), b"." | b"..") {
+                    continue;
+                }
+                if entries.len() == limit {
+                    return Ok((entries, true));
+                }
+                let kind = match entry.file_type() {
+                    // Not every filesystem tells.
+                    FileType::Unknown => statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
+                        .map_or(FileType::Unknown, |status| FileType::from_raw_mode(status.st_mode)),
+                    kind => kind,
+                };
+                entries.push(DirectoryEntry {
+                    name: name.to_string_lossy().into_owned(),
+                    is_directory: kind == FileType::Directory,
+                });
+            }
+            entries.sort();
+            Ok((entries, false))
+        })
+    }
+
     /// Runs `work` with the filesystem ids of the sandbox user, and so without the capabilities that override file
     /// permissions.
     fn as_sandbox_user<T>(
@@ -166,8 +204,7 @@ impl RootDirectory {
         path: &str,
         work: impl FnOnce() -> Result<T, FileError>,
     ) -> Result<T, FileError> {
-        let user = self.range.sandbox_user();
-        let _identity = Identity::assume(user).map_err(|source| FileError::Other {
+        let _identity = Identity::assume(self.user).map_err(|source| FileError::Other {
             action: "take the owner's ids for",
             path: path.to_owned(),
             source,

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Sets `set` (`MOUNT_ATTR_*`) on the detached tree `mount`, with the id mapping of the user namespace `mapping`
-/// where one is given.
+/// where one is given; the mount is then also made private.
 pub(crate) fn set_mount_attributes(
     mount: BorrowedFd<'_>,
     set: u64,
@@ -12,6 +12,8 @@ pub(crate) fn set_mount_attributes(
 ) -> io::Result<()> {
     let mut attributes = libc::mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd: 0 };
     if let Some(mapping) = mapping {
+        // A clone of a mount of the host is otherwise its peer, and would be told of what is mounted there.
+        attributes.propagation = libc::MS_PRIVATE;
         attributes.attr_set |= libc::MOUNT_ATTR_IDMAP;
         attributes.userns_fd = u64::try_from(mapping.as_raw_fd()).map_err(io::Error::other)?;
     }

@@ -96,6 +96,8 @@ pub async fn check_canary(
 ) -> Result<Vec<Finding>, CanaryError> {
     let mut own = config.clone();
     own.allowed_images.clear();
+    // What is filled and littered below is to end with the session.
+    own.workspace.persist_by_default = false;
     own.defaults.max_exec_timeout_ms = own.defaults.max_exec_timeout_ms.max(STAY_MS);
     let daemon = PrivateDaemon::start(own.clone()).await?;
     let outcome = tokio::select! {

@@ -8,10 +8,9 @@ use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TTL_SECONDS;
 use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
 
-use super::workspaces;
 use crate::http::api_error::ApiError;
 use crate::http::json_body::JsonBody;
-use crate::http::path_id::PathId;
+use crate::http::path_id::{self, PathId};
 use crate::http::router::ApiState;
 
 /// Makes a session. When it answers, the shell takes commands.
@@ -30,11 +29,11 @@ pub(in crate::http) async fn create(
             )));
         }
     };
-    if let Some(id) = &request.workspace_id {
-        id.parse::<WorkspaceId>()?;
-        return Err(workspaces::refusal(config.workspace.enabled));
-    }
-    let session = state.sessions.create(request.image.as_deref(), ttl_seconds).await?;
+    let workspace = match &request.workspace_id {
+        Some(_) if !config.workspace.enabled => return Err(path_id::workspaces_disabled()),
+        id => id.as_deref().map(str::parse::<WorkspaceId>).transpose()?,
+    };
+    let session = state.sessions.create(request.image.as_deref(), ttl_seconds, workspace).await?;
     Ok((StatusCode::CREATED, Json(session.describe())))
 }
 

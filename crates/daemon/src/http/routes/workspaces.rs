@@ -1,24 +1,28 @@
-//! `/v1/workspaces`: not built yet, and refused by name.
+//! `/v1/workspaces`: list and remove.
 
+use axum::Json;
 use axum::extract::State;
-use sandkasten_api::error::ErrorCode;
+use sandkasten_api::health::Acknowledged;
+use sandkasten_api::workspace::WorkspaceList;
 
 use crate::http::api_error::ApiError;
+use crate::http::path_id::{WorkspacePathId, WorkspacesEnabled};
 use crate::http::router::ApiState;
 
-/// Refuses every use of workspaces.
-pub(in crate::http) async fn refuse(State(state): State<ApiState>) -> ApiError {
-    refusal(state.sessions.config().workspace.enabled)
+/// Lists all workspaces, by name.
+pub(in crate::http) async fn list(
+    State(state): State<ApiState>,
+    _: WorkspacesEnabled,
+) -> Result<Json<WorkspaceList>, ApiError> {
+    let workspaces = state.sessions.workspaces().run(|all| all.list()).await?;
+    Ok(Json(WorkspaceList { workspaces }))
 }
 
-/// Says why there is no workspace.
-pub(in crate::http) fn refusal(enabled: bool) -> ApiError {
-    ApiError::new(
-        ErrorCode::InvalidWorkspace,
-        if enabled {
-            "workspaces are not built yet in this version; leave workspace_id out"
-        } else {
-            "workspaces are disabled: workspace.enabled is false in the configuration"
-        },
-    )
+/// Removes a workspace that nobody uses.
+pub(in crate::http) async fn remove(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+) -> Result<Json<Acknowledged>, ApiError> {
+    state.sessions.workspaces().run(move |all| all.remove(&id)).await?;
+    Ok(Json(Acknowledged { ok: true }))
 }

@@ -13,6 +13,7 @@ use crate::plan::UidRange;
 struct Place {
     directory: tempfile::TempDir,
     root: RootDirectory,
+    range: UidRange,
 }
 
 impl Place {
@@ -35,8 +36,8 @@ impl Place {
             chown(&path, Some(range.sandbox_user()), Some(range.sandbox_user())).expect("given away");
         }
         let root = fs::File::open(directory.path().join("root")).expect("opened");
-        let root = RootDirectory::new(root.into(), range);
-        Some(Self { directory, root })
+        let root = RootDirectory::new(root.into(), range.sandbox_user());
+        Some(Self { directory, root, range })
     }
 
     fn workspace(&self) -> PathBuf {
@@ -73,7 +74,7 @@ fn missing_parents_are_made_but_not_on_the_way_up() {
     let Some(place) = Place::new() else { return };
     place.root.write("/workspace/a/b/c", b"text", None).expect("written");
     let made = fs::metadata(place.workspace().join("a/b")).expect("made");
-    assert_eq!(made.uid(), place.root.range().sandbox_user());
+    assert_eq!(made.uid(), place.range.sandbox_user());
     for target in ["one/../../../x", "two/../x/y", "three/../../../../x/y"] {
         let link = place.workspace().join("up");
         fs::remove_file(&link).ok();
@@ -120,7 +121,7 @@ fn the_ids_of_the_thread_come_back_also_after_a_panic() {
     let before = filesystem_ids();
     let work = std::panic::AssertUnwindSafe(|| {
         place.root.as_sandbox_user("/", || -> Result<(), FileError> {
-            let user = place.root.range().sandbox_user().to_string();
+            let user = place.range.sandbox_user().to_string();
             assert_eq!(filesystem_ids(), (user.clone(), user));
             panic!("in the middle")
         })

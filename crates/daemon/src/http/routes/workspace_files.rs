@@ -1,0 +1,85 @@
+//! `/v1/workspaces/{id}/fs…`: files of a workspace, with or without a session.
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sandkasten_api::file::{
+    DirectoryEntry, DirectoryListing, ListDirectoryQuery, ReadFileQuery, ReadFileResponse, UploadResponse,
+    WriteFileRequest,
+};
+use sandkasten_api::health::Acknowledged;
+
+use crate::http::api_error::ApiError;
+use crate::http::file_request::{NewContent, UploadForm, read_limit};
+use crate::http::json_body::JsonBody;
+use crate::http::path_id::WorkspacePathId;
+use crate::http::router::ApiState;
+use crate::session::FilePath;
+use crate::workspace::NewFile;
+
+/// Lists a directory.
+pub(in crate::http) async fn list(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+    query: Result<Query<ListDirectoryQuery>, QueryRejection>,
+) -> Result<Json<DirectoryListing>, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let path = FilePath::in_workspace(query.path.as_deref().unwrap_or("/"))?;
+    let (entries, truncated) =
+        state.sessions.workspaces().run(move |all| all.list_directory(&id, path.relative())).await?;
+    let entries =
+        entries.into_iter().map(|entry| DirectoryEntry { name: entry.name, is_dir: entry.is_directory });
+    Ok(Json(DirectoryListing { entries: entries.collect(), truncated }))
+}
+
+/// Writes a file whole or not at all; makes the workspace where there is none.
+pub(in crate::http) async fn write(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+    JsonBody(request): JsonBody<WriteFileRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let path = FilePath::in_workspace(&request.path)?.relative().to_owned();
+    let NewContent { bytes: content, mode } = NewContent::of(request)?;
+    let file = NewFile { path, content, mode };
+    state.sessions.workspaces().run(move |all| all.write_files(&id, &[file])).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Reads a file, up to a limit.
+pub(in crate::http) async fn read(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+    query: Result<Query<ReadFileQuery>, QueryRejection>,
+) -> Result<Json<ReadFileResponse>, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let path = FilePath::in_workspace(&query.path)?.relative().to_owned();
+    let limit = read_limit(query.max_bytes)?;
+    let shown = path.clone();
+    let (content, truncated) =
+        state.sessions.workspaces().run(move |all| all.read_file(&id, &path, limit)).await?;
+    Ok(Json(ReadFileResponse { path: shown, content_base64: BASE64_STANDARD.encode(content), truncated }))
+}
+
+/// Writes the files of a multipart form into a directory; makes the workspace where there is none.
+pub(in crate::http) async fn upload(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+    request: Request,
+) -> Result<Json<UploadResponse>, ApiError> {
+    let upload = UploadForm::open(request, &state).await?.read().await?;
+    let directory = FilePath::in_workspace(upload.directory.as_deref().unwrap_or("/"))?;
+    let files: Vec<NewFile> = directory
+        .join_all(upload.files)?
+        .into_iter()
+        .map(|(path, content)| NewFile {
+            path: path.relative().to_owned(),
+            content: content.to_vec(),
+            mode: None,
+        })
+        .collect();
+    let paths = files.iter().map(|file| file.path.clone()).collect();
+    state.sessions.workspaces().run(move |all| all.write_files(&id, &files)).await?;
+    Ok(Json(UploadResponse { ok: true, paths }))
+}
