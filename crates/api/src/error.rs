@@ -26,6 +26,8 @@ pub enum ErrorCode {
     SessionNotRunning,
     /// A session or a request uses the workspace.
     WorkspaceInUse,
+    /// A workspace has this id already.
+    WorkspaceExists,
     /// An exec ran past its timeout: its processes are gone, the session goes on.
     CommandTimeout,
     /// A quota or rate limit was reached.
@@ -36,7 +38,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -47,6 +49,7 @@ impl ErrorCode {
         Self::SessionExpired,
         Self::SessionNotRunning,
         Self::WorkspaceInUse,
+        Self::WorkspaceExists,
         Self::CommandTimeout,
         Self::LimitExceeded,
         Self::InternalError,
@@ -59,7 +62,7 @@ impl ErrorCode {
             Self::InvalidRequest | Self::InvalidImage | Self::InvalidWorkspace => 400,
             Self::Unauthorized => 401,
             Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound => 404,
-            Self::SessionNotRunning | Self::WorkspaceInUse => 409,
+            Self::SessionNotRunning | Self::WorkspaceInUse | Self::WorkspaceExists => 409,
             Self::SessionExpired => 410,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
@@ -109,7 +112,7 @@ mod tests {
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
              \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
-             \"WORKSPACE_IN_USE\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
+             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }
 

@@ -36,3 +36,19 @@ pub struct WorkspaceList {
     /// All of them, by name.
     pub workspaces: Vec<Workspace>,
 }
+
+/// The body of `POST /v1/workspaces`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateWorkspaceRequest {
+    /// Its name.
+    pub id: String,
+}
+
+/// The body of `POST /v1/workspaces/{id}/rename` and of `…/copy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkspaceTarget {
+    /// The new name, which no workspace has yet.
+    pub to: String,
+}

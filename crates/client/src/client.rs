@@ -10,8 +10,9 @@ use sandkasten_api::error::ErrorBody;
 use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
 use sandkasten_api::health::{Acknowledged, Health};
-use sandkasten_api::id::SessionId;
+use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
+use sandkasten_api::workspace::{CreateWorkspaceRequest, Workspace, WorkspaceList, WorkspaceTarget};
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
@@ -222,6 +223,58 @@ impl Client {
         let answer: UploadResponse =
             self.call(self.session_request(Method::POST, id, "/fs/upload").multipart(form)).await?;
         Ok(answer.paths)
+    }
+
+    /// Lists all workspaces.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `INVALID_WORKSPACE` where workspaces are disabled.
+    pub async fn list_workspaces(&self) -> Result<Vec<Workspace>, RequestError> {
+        let WorkspaceList { workspaces } = self.call(self.request(Method::GET, "/v1/workspaces")).await?;
+        Ok(workspaces)
+    }
+
+    /// Makes an empty workspace.
+    ///
+    /// # Errors
+    /// As [`list_workspaces`](Self::list_workspaces); `Refused` with `WORKSPACE_EXISTS`.
+    pub async fn create_workspace(&self, id: &WorkspaceId) -> Result<Workspace, RequestError> {
+        let request = CreateWorkspaceRequest { id: id.to_string() };
+        self.call(self.request(Method::POST, "/v1/workspaces").json(&request)).await
+    }
+
+    /// Makes a workspace with the files of another.
+    ///
+    /// # Errors
+    /// As [`list_workspaces`](Self::list_workspaces); `Refused` with `WORKSPACE_NOT_FOUND` or `WORKSPACE_EXISTS`.
+    pub async fn copy_workspace(
+        &self,
+        id: &WorkspaceId,
+        to: &WorkspaceId,
+    ) -> Result<Workspace, RequestError> {
+        let request = WorkspaceTarget { to: to.to_string() };
+        self.call(self.request(Method::POST, &format!("/v1/workspaces/{id}/copy")).json(&request)).await
+    }
+
+    /// Gives a workspace that nobody uses another name.
+    ///
+    /// # Errors
+    /// As [`copy_workspace`](Self::copy_workspace); `Refused` with `WORKSPACE_IN_USE`.
+    pub async fn rename_workspace(&self, id: &WorkspaceId, to: &WorkspaceId) -> Result<(), RequestError> {
+        let request = WorkspaceTarget { to: to.to_string() };
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{id}/rename")).json(&request);
+        let Acknowledged { .. } = self.call(request).await?;
+        Ok(())
+    }
+
+    /// Removes a workspace that nobody uses, with everything in it.
+    ///
+    /// # Errors
+    /// As [`list_workspaces`](Self::list_workspaces); `Refused` with `WORKSPACE_NOT_FOUND` or `WORKSPACE_IN_USE`.
+    pub async fn delete_workspace(&self, id: &WorkspaceId) -> Result<(), RequestError> {
+        let request = self.request(Method::DELETE, &format!("/v1/workspaces/{id}"));
+        let Acknowledged { .. } = self.call(request).await?;
+        Ok(())
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -7,6 +7,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 
 use crate::commands::{
     config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop, version,
+    workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -88,6 +89,9 @@ pub(crate) enum Command {
     /// Import, list, validate and remove images
     #[command(subcommand)]
     Image(image::ImageCommand),
+    /// List, create, copy, rename and remove workspaces
+    #[command(subcommand)]
+    Workspace(workspace::WorkspaceCommand),
     /// Check what this host can do
     Doctor(doctor::DoctorArguments),
     /// Check the configuration and the host, and attack a sandbox from inside
@@ -208,6 +212,10 @@ mod tests {
             &["image", "import", "--name", "../x", "--tar", "-"],
             &["create", "--ttl", "86401"],
             &["daemon", "--detach", "--detached"],
+            &["workspace", "rm"],
+            &["workspace", "create", "Upper"],
+            &["workspace", "cp", "one"],
+            &["run", "--workspace", "../x", "--", "true"],
             &["frobnicate"],
         ] {
             assert!(parse(words).is_err_and(|error| error.use_stderr()), "{words:?}");

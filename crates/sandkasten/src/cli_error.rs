@@ -66,6 +66,7 @@ impl Exit {
             | ErrorCode::SessionExpired
             | ErrorCode::SessionNotRunning
             | ErrorCode::WorkspaceInUse
+            | ErrorCode::WorkspaceExists
             | ErrorCode::LimitExceeded => Self::Refused,
             ErrorCode::CommandTimeout => Self::Timeout,
             ErrorCode::InternalError => Self::Ours,
@@ -153,10 +154,11 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
             "give it more time with --timeout-ms, up to the daemon's max_exec_timeout_ms"
         }
         ErrorCode::LimitExceeded => "try again later, or destroy sessions with `sandkasten rm`",
+        ErrorCode::WorkspaceNotFound => "see `sandkasten workspace list` for those there are",
         ErrorCode::InternalError => "look into the daemon's log for the request id",
         ErrorCode::InvalidRequest
         | ErrorCode::InvalidWorkspace
-        | ErrorCode::WorkspaceNotFound
+        | ErrorCode::WorkspaceExists
         | ErrorCode::FileNotFound => "",
     }
 }

@@ -4,6 +4,7 @@ mod files;
 mod hostile_files;
 mod isolation;
 mod lifecycle;
+mod names;
 mod ownership;
 mod sessions;
 

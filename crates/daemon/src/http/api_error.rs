@@ -165,6 +165,8 @@ impl From<WorkspaceError> for ApiError {
         let code = match &error {
             WorkspaceError::NotFound { .. } => ErrorCode::WorkspaceNotFound,
             WorkspaceError::InUse { .. } => ErrorCode::WorkspaceInUse,
+            WorkspaceError::Exists { .. } => ErrorCode::WorkspaceExists,
+            WorkspaceError::TooDeep { .. } => ErrorCode::InvalidRequest,
             WorkspaceError::NoRoom { .. } | WorkspaceError::NoInodes { .. } => ErrorCode::LimitExceeded,
             _ => return Self::internal(&error),
         };

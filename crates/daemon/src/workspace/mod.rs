@@ -3,6 +3,7 @@
 //! Nothing is written down beside the tree: the directory says that a workspace exists, the filesystem since when, and
 //! locks in the kernel who uses it. Every daemon on a data directory sees the same. Must not know sessions or HTTP.
 
+mod copy;
 mod files;
 mod lock;
 mod measure;
@@ -13,11 +14,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, StatxFlags, Uid, fchmod, fchown, fstat, statvfs, statx};
+use rustix::fs::{
+    AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, StatxFlags, Uid, fchmod, fchown, fstat, renameat_with,
+    statvfs, statx,
+};
 use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::workspace::{ID_LABEL, Workspace};
 use sandkasten_isolation::host::{PathError, WorkspaceSource};
@@ -25,6 +29,7 @@ use sandkasten_isolation::plan::WORKSPACE_OWNER;
 
 use crate::config::Config;
 use crate::places::{PlacesError, private_directory};
+use copy::CopyError;
 use lock::WorkspaceLock;
 use measure::measure;
 
@@ -69,7 +74,7 @@ impl Workspaces {
     /// # Errors
     /// [`PlacesError`], also where others than root could get at them.
     pub(crate) fn prepare(&self) -> Result<(), PlacesError> {
-        [self.0.directory.clone(), self.locks(), self.rubbish()]
+        [self.0.directory.clone(), self.locks(), self.rubbish(), self.unfinished()]
             .iter()
             .try_for_each(|path| private_directory(path))
     }
@@ -78,8 +83,18 @@ impl Workspaces {
     ///
     /// # Errors
     /// The first thing that stays.
-    pub(crate) fn clean(&self) -> Result<(), PathError> {
-        removal::empty(&self.rubbish())
+    pub(crate) fn clean(&self) -> Result<(), WorkspaceError> {
+        let unfinished = self.unfinished();
+        for id in names_in(&unfinished)? {
+            // Another daemon on the data directory may be at it.
+            if let Ok(lock) = WorkspaceLock::claim(&self.locks(), &id) {
+                removal::discard(&unfinished.join(id.as_str()), &self.rubbish())?;
+                if self.require(&id).is_err() {
+                    lock.remove()?;
+                }
+            }
+        }
+        Ok(removal::empty(&self.rubbish())?)
     }
 
     /// Does something that blocks on a thread for that.
@@ -133,7 +148,7 @@ impl Workspaces {
     pub(crate) fn list(&self) -> Result<Vec<Workspace>, WorkspaceError> {
         let mut budget = COUNTED_ENTRIES;
         let mut all = Vec::new();
-        for id in self.names()? {
+        for id in names_in(&self.0.directory)? {
             match self.describe(id, &mut budget) {
                 Ok(workspace) => all.push(workspace),
                 // Removed meanwhile.
@@ -160,7 +175,81 @@ impl Workspaces {
             result => result?,
         }
         // What stays of it is nobody's any more, and tried again at the next start.
-        Ok(self.clean()?)
+        Ok(removal::empty(&self.rubbish())?)
+    }
+
+    /// Makes an empty workspace. Blocking.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::Exists`], or those of [`Workspaces::open_or_make`].
+    pub(crate) fn create(&self, id: &WorkspaceId) -> Result<Workspace, WorkspaceError> {
+        if !self.open_or_make(id)?.made {
+            return Err(WorkspaceError::Exists { id: id.clone() });
+        }
+        self.describe(id.clone(), &mut 1)
+    }
+
+    /// Gives a workspace that nobody uses another name. Blocking.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotFound`], [`WorkspaceError::InUse`] or [`WorkspaceError::Exists`].
+    pub(crate) fn rename(&self, id: &WorkspaceId, to: &WorkspaceId) -> Result<(), WorkspaceError> {
+        self.require(id)?;
+        self.require_free(to)?;
+        let own = WorkspaceLock::claim(&self.locks(), id)?;
+        let _target = WorkspaceLock::claim(&self.locks(), to)?;
+        let (from, path) = (self.path(id), self.path(to));
+        match renameat_with(CWD, &from, CWD, &path, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(own.remove()?),
+            Err(rustix::io::Errno::EXIST) => Err(WorkspaceError::Exists { id: to.clone() }),
+            Err(rustix::io::Errno::NOENT) => Err(WorkspaceError::NotFound { id: id.clone() }),
+            Err(error) => Err(PathError::of("rename", &from)(error).into()),
+        }
+    }
+
+    /// Makes a workspace with the files of another, which may be in use: each file is then as it is at some instant. The new one
+    /// is there whole or not at all. Blocking, for as long as it takes.
+    ///
+    /// # Errors
+    /// [`WorkspaceError::NotFound`], [`WorkspaceError::Exists`], [`WorkspaceError::TooDeep`], and those of
+    /// [`Workspaces::open_or_make`], also where the disk becomes too full meanwhile.
+    pub(crate) fn copy(&self, id: &WorkspaceId, to: &WorkspaceId) -> Result<Workspace, WorkspaceError> {
+        self.require_room(0)?;
+        self.require_free(to)?;
+        let from = self.open(id)?;
+        let _target = WorkspaceLock::claim(&self.locks(), to)?;
+        let unfinished = self.unfinished().join(to.as_str());
+        let made = self.copy_into(&from, &unfinished).and_then(|()| {
+            match renameat_with(CWD, &unfinished, CWD, self.path(to), RenameFlags::NOREPLACE) {
+                Ok(()) => Ok(()),
+                Err(rustix::io::Errno::EXIST) => Err(WorkspaceError::Exists { id: to.clone() }),
+                Err(error) => Err(PathError::of("rename", &unfinished)(error).into()),
+            }
+        });
+        if let Err(error) = made {
+            removal::discard(&unfinished, &self.rubbish())?;
+            removal::empty(&self.rubbish())?;
+            return Err(error);
+        }
+        self.describe(to.clone(), &mut COUNTED_ENTRIES.clone())
+    }
+
+    fn copy_into(&self, from: &OpenWorkspace, unfinished: &Path) -> Result<(), WorkspaceError> {
+        match removal::discard(unfinished, &self.rubbish()) {
+            Err(error) if error.source.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            // Of a daemon that was killed.
+            _ => {}
+        }
+        rustix::fs::mkdir(unfinished, Mode::RWXU).map_err(PathError::of("make the directory", unfinished))?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let target =
+            rustix::fs::open(unfinished, flags, Mode::empty()).map_err(PathError::of("open", unfinished))?;
+        let id = from.id.clone();
+        copy::copy(&from.directory, &target, &|bytes| self.require_room(bytes)).map_err(|error| match error {
+            CopyError::TooDeep => WorkspaceError::TooDeep { id },
+            CopyError::Room(error) => *error,
+            CopyError::Kernel { source } => WorkspaceError::Copy { id, source },
+        })
     }
 
     /// Checks that there is room for as many bytes and for a file.
@@ -203,19 +292,12 @@ impl Workspaces {
         })
     }
 
-    fn names(&self) -> Result<Vec<WorkspaceId>, WorkspaceError> {
-        let directory = &self.0.directory;
-        let mut names = Vec::new();
-        for entry in fs::read_dir(directory).map_err(PathError::of("list", directory))? {
-            let entry = entry.map_err(PathError::of("list", directory))?;
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            // The daemon's own directories begin with a dot, which no id does.
-            if let (true, Some(Ok(id))) = (is_directory, entry.file_name().to_str().map(str::parse)) {
-                names.push(id);
-            }
+    fn require_free(&self, id: &WorkspaceId) -> Result<(), WorkspaceError> {
+        match self.require(id) {
+            Ok(()) => Err(WorkspaceError::Exists { id: id.clone() }),
+            Err(WorkspaceError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
-        names.sort();
-        Ok(names)
     }
 
     fn require(&self, id: &WorkspaceId) -> Result<(), WorkspaceError> {
@@ -262,6 +344,10 @@ impl Workspaces {
         self.0.directory.join(".locks")
     }
 
+    fn unfinished(&self) -> PathBuf {
+        self.0.directory.join(".unfinished")
+    }
+
     fn rubbish(&self) -> PathBuf {
         self.0.directory.join(".rubbish")
     }
@@ -292,6 +378,21 @@ impl OpenWorkspace {
             Err(error) => Err(PathError::of("remove", &self.path)(error)),
         }
     }
+}
+
+/// Lists the directories that are called as workspaces are, by name.
+fn names_in(directory: &Path) -> Result<Vec<WorkspaceId>, PathError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(PathError::of("list", directory))? {
+        let entry = entry.map_err(PathError::of("list", directory))?;
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        // The daemon's own directories begin with a dot, which no id does.
+        if let (true, Some(Ok(id))) = (is_directory, entry.file_name().to_str().map(str::parse)) {
+            names.push(id);
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 #[cfg(test)]

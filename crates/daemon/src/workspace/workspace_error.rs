@@ -12,6 +12,18 @@ pub(crate) enum WorkspaceError {
         /// Which id.
         id: WorkspaceId,
     },
+    /// There is one of this id already.
+    #[error("workspace {id} exists already; choose another id, or delete it first")]
+    Exists {
+        /// Which id.
+        id: WorkspaceId,
+    },
+    /// A copy would not be whole.
+    #[error("workspace {id} cannot be copied: its directories are too deep in one another")]
+    TooDeep {
+        /// Which workspace.
+        id: WorkspaceId,
+    },
     /// Something keeps others from it.
     #[error("workspace {id} is in use; destroy the sessions that use it first, or try again where none does")]
     InUse {
@@ -45,6 +57,14 @@ pub(crate) enum WorkspaceError {
         id: WorkspaceId,
         /// Who it belongs to.
         owner: u32,
+    },
+    /// A workspace could not be copied.
+    #[error("failed to copy workspace {id}")]
+    Copy {
+        /// Which workspace.
+        id: WorkspaceId,
+        /// The kernel's reason.
+        source: std::io::Error,
     },
     /// A file of the host could not be used.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TTL_SECONDS;
 use sandkasten_api::session::CreateSessionRequest;
 
@@ -21,8 +22,9 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_TTL_SECONDS))]
     ttl: Option<u64>,
 
-    #[arg(long, hide = true, value_name = "ID")]
-    workspace: Option<String>,
+    /// The workspace to mount at /workspace; made where there is none
+    #[arg(long, value_name = "ID")]
+    workspace: Option<WorkspaceId>,
 
     /// Print the session as JSON instead of its id
     #[arg(long)]
@@ -31,14 +33,10 @@ pub(crate) struct CreateArguments {
 
 /// Creates a session and prints its id.
 pub(crate) async fn run(global: &GlobalArguments, arguments: &CreateArguments) -> Result<ExitCode, CliError> {
-    if arguments.workspace.is_some() {
-        let instead = "create it without: /workspace of a session ends with the session";
-        return Err(CliError::not_built_yet("--workspace", instead));
-    }
     let request = CreateSessionRequest {
         image: arguments.image.clone(),
         ttl_seconds: arguments.ttl,
-        workspace_id: None,
+        workspace_id: arguments.workspace.as_ref().map(ToString::to_string),
     };
     let session = connection::connect(global)?
         .create_session(&request)

@@ -15,6 +15,7 @@ pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod version;
+pub(crate) mod workspace;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Rm(arguments) => rm::run(global, &arguments).await,
         Command::Stats(arguments) => stats::run(global, &arguments).await,
         Command::Image(command) => image::run(global, command).await,
+        Command::Workspace(command) => workspace::run(global, command).await,
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Security(arguments) => security::run(global, arguments).await,
         Command::Config(command) => config::run(global, &command),

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use sandkasten_api::exec::ExecRequest;
+use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TIMEOUT_MS;
 use sandkasten_api::session::{CreateSessionRequest, Session};
 use sandkasten_client::Client;
@@ -29,6 +30,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "IMAGE")]
     pub(crate) image: Option<String>,
 
+    /// The workspace to mount at /workspace; made where there is none
+    #[arg(long, value_name = "ID")]
+    workspace: Option<WorkspaceId>,
+
     /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
     timeout_ms: Option<u64>,
@@ -43,8 +48,6 @@ pub(crate) struct RunArguments {
 
     #[arg(short, long, hide = true, value_name = "K=V")]
     env: Vec<String>,
-    #[arg(long, hide = true, value_name = "ID")]
-    workspace: Option<String>,
     #[arg(long, hide = true, value_name = "MODE")]
     network: Option<String>,
     #[arg(short, long, hide = true)]
@@ -78,7 +81,11 @@ async fn run_in_session(
     arguments: &RunArguments,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, CliError> {
-    let request = CreateSessionRequest { image: arguments.image.clone(), ..CreateSessionRequest::default() };
+    let request = CreateSessionRequest {
+        image: arguments.image.clone(),
+        workspace_id: arguments.workspace.as_ref().map(ToString::to_string),
+        ..CreateSessionRequest::default()
+    };
     let started = Instant::now();
     // Not to be interrupted: a session that nobody knows of could not be cleaned up. It takes milliseconds.
     let session = client
@@ -147,9 +154,6 @@ fn refuse_what_is_not_built(arguments: &RunArguments) -> Result<(), CliError> {
     let refused = |option: &str, instead: &str| Err(CliError::not_built_yet(option, instead));
     if !arguments.env.is_empty() {
         return refused("-e", "set variables in the command: run -- env NAME=value CMD");
-    }
-    if arguments.workspace.is_some() {
-        return refused("--workspace", "run without it: /workspace of a session ends with the session");
     }
     if let Some(mode) = arguments.network.as_deref().filter(|mode| *mode != "none") {
         return refused(&format!("--network {mode}"), "run without it: sessions have no network");

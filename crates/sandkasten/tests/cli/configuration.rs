@@ -105,10 +105,8 @@ fn what_only_detach_may_start_is_refused_elsewhere() {
 fn what_is_not_built_yet_is_refused_by_name() {
     for (words, name) in [
         (&["run", "-e", "A=1", "--", "true"][..], "-e"),
-        (&["run", "--workspace", "w", "--", "true"], "--workspace"),
         (&["run", "--network", "bridge", "--", "true"], "--network bridge"),
         (&["run", "-it", "--", "sh"], "-i and -t"),
-        (&["create", "--workspace", "w"], "--workspace"),
     ] {
         let output = run(words);
         let shown = text(&output.stderr);

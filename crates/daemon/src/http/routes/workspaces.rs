@@ -1,11 +1,14 @@
-//! `/v1/workspaces`: list and remove.
+//! `/v1/workspaces`: make, list, rename, copy and remove.
 
 use axum::Json;
 use axum::extract::State;
+use http::StatusCode;
 use sandkasten_api::health::Acknowledged;
-use sandkasten_api::workspace::WorkspaceList;
+use sandkasten_api::id::WorkspaceId;
+use sandkasten_api::workspace::{CreateWorkspaceRequest, Workspace, WorkspaceList, WorkspaceTarget};
 
 use crate::http::api_error::ApiError;
+use crate::http::json_body::JsonBody;
 use crate::http::path_id::{WorkspacePathId, WorkspacesEnabled};
 use crate::http::router::ApiState;
 
@@ -25,4 +28,37 @@ pub(in crate::http) async fn remove(
 ) -> Result<Json<Acknowledged>, ApiError> {
     state.sessions.workspaces().run(move |all| all.remove(&id)).await?;
     Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Makes an empty workspace.
+pub(in crate::http) async fn create(
+    State(state): State<ApiState>,
+    _: WorkspacesEnabled,
+    JsonBody(request): JsonBody<CreateWorkspaceRequest>,
+) -> Result<(StatusCode, Json<Workspace>), ApiError> {
+    let id: WorkspaceId = request.id.parse()?;
+    let workspace = state.sessions.workspaces().run(move |all| all.create(&id)).await?;
+    Ok((StatusCode::CREATED, Json(workspace)))
+}
+
+/// Gives a workspace that nobody uses another name.
+pub(in crate::http) async fn rename(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+    JsonBody(request): JsonBody<WorkspaceTarget>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let to: WorkspaceId = request.to.parse()?;
+    state.sessions.workspaces().run(move |all| all.rename(&id, &to)).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Makes a workspace with the files of another.
+pub(in crate::http) async fn copy(
+    State(state): State<ApiState>,
+    WorkspacePathId(id): WorkspacePathId,
+    JsonBody(request): JsonBody<WorkspaceTarget>,
+) -> Result<(StatusCode, Json<Workspace>), ApiError> {
+    let to: WorkspaceId = request.to.parse()?;
+    let workspace = state.sessions.workspaces().run(move |all| all.copy(&id, &to)).await?;
+    Ok((StatusCode::CREATED, Json(workspace)))
 }
