@@ -197,8 +197,11 @@ impl Client {
         max_bytes: Option<u64>,
     ) -> Result<(Vec<u8>, bool), RequestError> {
         let query = ReadFileQuery { path: path.to_owned(), max_bytes };
-        let answer: ReadFileResponse =
-            self.call(self.session_request(Method::GET, id, "/fs/read").query(&query)).await?;
+        self.read(self.session_request(Method::GET, id, "/fs/read").query(&query)).await
+    }
+
+    async fn read(&self, request: RequestBuilder) -> Result<(Vec<u8>, bool), RequestError> {
+        let answer: ReadFileResponse = self.call(request).await?;
         let content = STANDARD
             .decode(&answer.content_base64)
             .map_err(|error| self.odd(format!("the content of the file is no base64: {error}")))?;
@@ -254,6 +257,41 @@ impl Client {
     ) -> Result<Workspace, RequestError> {
         let request = WorkspaceTarget { to: to.to_string() };
         self.call(self.request(Method::POST, &format!("/v1/workspaces/{id}/copy")).json(&request)).await
+    }
+
+    /// Writes a file of a workspace, whole or not at all; makes the workspace where there is none.
+    ///
+    /// # Errors
+    /// As [`list_workspaces`](Self::list_workspaces); `Refused` with `INVALID_REQUEST` for a path outside.
+    pub async fn write_workspace_file(
+        &self,
+        id: &WorkspaceId,
+        path: &str,
+        content: &[u8],
+    ) -> Result<(), RequestError> {
+        let request = WriteFileRequest {
+            path: path.to_owned(),
+            content_base64: Some(STANDARD.encode(content)),
+            text: None,
+            mode: None,
+        };
+        let request = self.request(Method::POST, &format!("/v1/workspaces/{id}/fs/write")).json(&request);
+        let Acknowledged { .. } = self.call(request).await?;
+        Ok(())
+    }
+
+    /// Reads a file of a workspace; see [`read_file`](Self::read_file).
+    ///
+    /// # Errors
+    /// As [`list_workspaces`](Self::list_workspaces); `Refused` with `WORKSPACE_NOT_FOUND` or `FILE_NOT_FOUND`.
+    pub async fn read_workspace_file(
+        &self,
+        id: &WorkspaceId,
+        path: &str,
+        max_bytes: Option<u64>,
+    ) -> Result<(Vec<u8>, bool), RequestError> {
+        let query = ReadFileQuery { path: path.to_owned(), max_bytes };
+        self.read(self.request(Method::GET, &format!("/v1/workspaces/{id}/fs/read")).query(&query)).await
     }
 
     /// Gives a workspace that nobody uses another name.

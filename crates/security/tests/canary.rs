@@ -39,6 +39,28 @@ fn a_sandbox_with_everything_in_force_passes_every_check() {
     host.assert_nothing_left();
 }
 
+#[test]
+fn a_workspace_that_outlives_its_session_is_attacked_as_well_and_removed() {
+    let Some(host) = Host::require_root() else { return };
+    let mut config = config(&host);
+    config.workspace.enabled = true;
+    config.workspace.persist_by_default = true;
+    config.workspace.min_free_mb = 16;
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let findings = runtime.block_on(check_canary(&config, std::future::pending())).expect("looked at");
+    assert!(failed(&findings).is_empty(), "{:#?}", failed(&findings));
+    let in_group = |group: &str| findings.iter().filter(|finding| finding.group == group).count();
+    assert_eq!(in_group("files of a workspace by the API"), in_group("files by the API"));
+    assert!(in_group("mounts with a workspace") >= 8, "{findings:#?}");
+    let left: Vec<_> = std::fs::read_dir(host.path().join("data/workspaces"))
+        .expect("the directory of workspaces")
+        .flatten()
+        .filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    host.assert_nothing_left();
+}
+
 /// Each control, and what must fail without it: from outside, from inside, or both.
 const WITHOUT: [(Control, &[&str]); 33] = [
     (Control::IpcNamespace, &["ipc namespace", "namespaces of another session"]),

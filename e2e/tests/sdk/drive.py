@@ -89,6 +89,31 @@ async def files(session):
     print("upload: paths and open files")
 
 
+async def workspaces(client, url, key):
+    check(await client.list_workspaces() == [], "no workspace yet")
+    async with await client.create_session(image="host", workspace_id="user-1") as first:
+        check((await first.info()).workspace_id == "user-1", "info names the workspace")
+        await first.write("notes/a.txt", "kept")
+        await first.exec("echo also > b.txt")
+        check((await refused(409, client.delete_workspace("user-1")))["error_code"] == "WORKSPACE_IN_USE", "in use")
+    async with await client.create_session(image="host", workspace_id="user-1") as second:
+        check((await second.read("notes/a.txt")).content == b"kept", "the next session reads it")
+        check((await second.exec("cat b.txt")).output == "also\n", "and so does its shell")
+    check([workspace.id for workspace in await client.list_workspaces()] == ["user-1"], "it is listed")
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers) as plain:
+        listed = (await plain.get("/v1/workspaces")).json()["workspaces"][0]
+        check(listed["labels"] == {"sandkasten.workspace_id": "user-1"} and listed["created_at"], listed)
+        entries = (await plain.get("/v1/workspaces/user-1/fs", params={"path": "/"})).json()["entries"]
+        check(entries == [{"name": "b.txt", "is_dir": False}, {"name": "notes", "is_dir": True}], entries)
+    body = await refused(400, client.create_session(image="host", workspace_id="../x"))
+    check(body["error_code"] == "INVALID_WORKSPACE", body)
+    await client.delete_workspace("user-1")
+    check((await refused(404, client.delete_workspace("user-1")))["error_code"] == "WORKSPACE_NOT_FOUND", "gone")
+    check(await client.list_workspaces() == [], "the list is empty again")
+    print("workspaces: kept from one session to the next, listed, and deleted when nobody uses them")
+
+
 async def looks(client, session):
     stats = await session.stats()
     check(0 < stats.memory_bytes < stats.memory_limit == 512 << 20 and stats.cpu_usage_usec > 0, stats)
@@ -123,6 +148,7 @@ async def main():
             check((await scoped.exec("echo in a block")).output == "in a block\n", "a session in a block")
         check(await client.list_sessions() == [], "the block destroyed its session")
         print("destroy: once, and by leaving a block")
+        await workspaces(client, url, key)
         body = await refused(400, client.create_session(image="no-such-image"))
         check(body["error_code"] == "INVALID_IMAGE", body)
     async with SandboxClient(base_url=url, api_key="wrong") as stranger:

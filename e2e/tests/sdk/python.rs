@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use sandkasten_e2e::{API_KEY, with_daemon};
+use sandkasten_e2e::{API_KEY, with_config};
 
 const PACKAGE: &str = "sandkasten==0.3.0";
 
@@ -15,7 +15,7 @@ fn the_published_python_package_drives_the_daemon_unchanged() {
         println!("SKIP: {PACKAGE} could not be installed: {reason}");
         return;
     }
-    with_daemon(async |daemon| {
+    with_config("workspace:\n  enabled: true\n  min_free_mb: 16", async |daemon| {
         let output = Command::new(environment.join("bin/python"))
             .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sdk/drive.py"))
             .env_clear()
@@ -26,9 +26,19 @@ fn the_published_python_package_drives_the_daemon_unchanged() {
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         println!("{said}");
         assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-        for verb in
-            ["create", "exec", "exec_stream", "write", "read", "upload", "stats", "info", "list", "destroy"]
-        {
+        for verb in [
+            "create",
+            "exec",
+            "exec_stream",
+            "write",
+            "read",
+            "upload",
+            "stats",
+            "info",
+            "list",
+            "destroy",
+            "workspaces",
+        ] {
             assert!(
                 said.lines().any(|line| line.starts_with(&format!("{verb}: "))),
                 "{verb} was not done:\n{said}"

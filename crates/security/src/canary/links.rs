@@ -2,16 +2,69 @@
 
 use std::fs;
 
+use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_client::Client;
+
 use super::attacks::judged;
 use super::bait::SECRET;
 use super::{Canary, CanaryError};
 use crate::Finding;
 
-const GROUP: &str = "files by the API";
+/// Whose files the API is asked for.
+#[derive(Clone, Copy)]
+enum Files<'a> {
+    Session(&'a SessionId),
+    Workspace(&'a WorkspaceId),
+}
+
+impl Files<'_> {
+    fn group(self) -> &'static str {
+        match self {
+            Self::Session(_) => "files by the API",
+            Self::Workspace(_) => "files of a workspace by the API",
+        }
+    }
+
+    /// What is added to the names of findings, of which each must be another.
+    fn suffix(self) -> &'static str {
+        match self {
+            Self::Session(_) => "",
+            Self::Workspace(_) => " in a workspace",
+        }
+    }
+
+    async fn read(self, client: &Client, path: &str) -> Option<Vec<u8>> {
+        let read = match self {
+            Self::Session(id) => client.read_file(id, path, None).await,
+            Self::Workspace(id) => client.read_workspace_file(id, path, None).await,
+        };
+        read.ok().map(|(content, _)| content)
+    }
+
+    /// Where the path leads inside, a file may well come to be there.
+    async fn overwrite(self, client: &Client, path: &str) {
+        drop(match self {
+            Self::Session(id) => client.write_file(id, path, b"overwritten").await,
+            Self::Workspace(id) => client.write_workspace_file(id, path, b"overwritten").await,
+        });
+    }
+}
 
 impl Canary<'_> {
     /// Makes links of several kinds, and has the API follow them.
     pub(super) async fn abuse_links(&self) -> Result<Vec<Finding>, CanaryError> {
+        self.abuse_links_of(Files::Session(&self.session.id)).await
+    }
+
+    /// The same in a session with a workspace, by way of the workspace.
+    pub(super) async fn abuse_links_of_workspace(
+        &self,
+        workspace: &WorkspaceId,
+    ) -> Result<Vec<Finding>, CanaryError> {
+        self.abuse_links_of(Files::Workspace(workspace)).await
+    }
+
+    async fn abuse_links_of(&self, files: Files<'_>) -> Result<Vec<Finding>, CanaryError> {
         let file = self.baits.bait.file.display().to_string();
         let directory =
             self.baits.bait.file.parent().map_or_else(String::new, |path| path.display().to_string());
@@ -27,8 +80,8 @@ impl Canary<'_> {
             let detail = format!("the image has no ln: {}", made.1.trim());
             return Ok(vec![Finding::new(
                 crate::Part::Attack,
-                GROUP,
-                "have links followed",
+                files.group(),
+                &format!("have links followed{}", files.suffix()),
                 crate::Verdict::Skip,
                 detail,
                 "",
@@ -43,12 +96,12 @@ impl Canary<'_> {
             ("a link of the kernel", "magic".to_owned()),
             ("a link to the root", format!("root{file}")),
         ] {
-            let read = self.client.read_file(&self.session.id, &path, None).await;
-            let leaked = read.is_ok_and(|(content, _)| content == SECRET.as_bytes());
+            let read = files.read(self.client, &path).await;
+            let leaked = read.is_some_and(|content| content == SECRET.as_bytes());
             let breach = leaked.then(|| format!("{path} read a file of the host"));
             findings.push(judged(
-                GROUP,
-                &format!("read through {what}"),
+                files.group(),
+                &format!("read through {what}{}", files.suffix()),
                 breach,
                 "nothing of the host was read",
             ));
@@ -58,14 +111,13 @@ impl Canary<'_> {
             ("a linked directory", format!("directory/{name}")),
             ("a link into the supervisor", "supervisor".to_owned()),
         ] {
-            // Where the path leads inside, a file may well come to be there.
-            drop(self.client.write_file(&self.session.id, &path, b"overwritten").await);
+            files.overwrite(self.client, &path).await;
             let content = fs::read(&self.baits.bait.file).map_err(|source| CanaryError::Read { source })?;
             let breach =
                 (content != SECRET.as_bytes()).then(|| format!("{path} wrote to a file of the host"));
             findings.push(judged(
-                GROUP,
-                &format!("write through {what}"),
+                files.group(),
+                &format!("write through {what}{}", files.suffix()),
                 breach,
                 "nothing of the host was written",
             ));

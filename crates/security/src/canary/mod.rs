@@ -4,6 +4,7 @@ mod attacks;
 mod bait;
 mod links;
 mod truth;
+mod workspace;
 
 use std::io;
 use std::time::Duration;
@@ -68,6 +69,12 @@ pub enum CanaryError {
         /// What it said instead.
         what: String,
     },
+    /// The workspace could not be named.
+    #[error("failed to name a workspace for the canary")]
+    Workspace {
+        /// Why.
+        source: sandkasten_api::id::ParseIdError,
+    },
     /// Something of `/proc` could not be read.
     #[error("failed to read what the kernel says of the canary")]
     Read {
@@ -119,6 +126,9 @@ async fn clear(config: &Config, daemon: &PrivateDaemon) -> Result<(), CanaryErro
     let client = connect(config, daemon)?;
     for session in client.list_sessions().await.map_err(failed)? {
         client.destroy_session(&session.id).await.map_err(failed)?;
+    }
+    if config.workspace.enabled {
+        workspace::remove(&client).await?;
     }
     Ok(())
 }
@@ -182,6 +192,7 @@ impl Canary<'_> {
         findings.extend(self.compare_with_another().await?);
         findings.extend(self.attack().await?);
         findings.extend(self.abuse_links().await?);
+        findings.extend(self.look_at_workspace().await?);
         findings.extend(self.forge_results().await?);
         Ok(findings)
     }
