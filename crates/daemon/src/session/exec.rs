@@ -1,6 +1,8 @@
 //! Running one command in a session's shell, from its place in the queue to its last byte.
 
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use sandkasten_api::session::SessionStatus;
@@ -79,15 +81,26 @@ pub(crate) enum ExecFailure {
 }
 
 impl Sessions {
-    /// Queues a command on a session's shell. Events come until the end; who drops the receiver stops the command.
-    pub(crate) fn exec(&self, session: Arc<LiveSession>, options: ExecOptions) -> mpsc::Receiver<ExecEvent> {
+    /// Queues a command on a session's shell; it has its place when this returns. Events come until the end; who drops the
+    /// receiver stops the command.
+    pub(crate) async fn exec(
+        &self,
+        session: Arc<LiveSession>,
+        options: ExecOptions,
+    ) -> mpsc::Receiver<ExecEvent> {
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
         let sessions = self.clone();
         let in_use = InUse::new(&session);
+        let mut turn = Box::pin(Arc::clone(&session.shell).lock_owned());
+        // Asking once takes the place. The task below may begin later than that of a command that comes after this one.
+        let first = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
         tokio::spawn(async move {
-            let slot = tokio::select! {
-                slot = Arc::clone(&session.shell).lock_owned() => slot,
-                () = events.closed() => return,
+            let slot = match first {
+                Poll::Ready(slot) => slot,
+                Poll::Pending => tokio::select! {
+                    slot = turn => slot,
+                    () = events.closed() => return,
+                },
             };
             let run = Run { session: &session, options, events: &events };
             let result = run.carry_out(slot).await;

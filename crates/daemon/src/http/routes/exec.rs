@@ -35,7 +35,7 @@ pub(in crate::http) async fn run(
     let (session, options, mut text) = accept(&state, id, request, Some(MAX_OUTPUT_BYTES as u64)).await?;
     let mut output = String::new();
     let mut bytes = 0;
-    let mut events = state.sessions.exec(session, options);
+    let mut events = state.sessions.exec(session, options).await;
     while let Some(event) = events.recv().await {
         match event {
             ExecEvent::Output(piece) => {
@@ -70,7 +70,7 @@ pub(in crate::http) async fn stream(
 ) -> Result<Response, ApiError> {
     let (session, options, text) = accept(&state, id, request, None).await?;
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    let events = state.sessions.exec(session, options);
+    let events = state.sessions.exec(session, options).await;
     tokio::spawn(forward(events, pieces, text, request_id));
     let body = Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece: Bytes| (Ok::<_, Infallible>(piece), receiver))
