@@ -76,7 +76,7 @@ pub(super) fn map_owner(runner: &RunnerImage, on_disk: u32, shown: u32) -> Resul
     })
     .map_err(|(_, source)| MapOwnerError::Clone { source })?;
     let process = SandboxProcess::from_child(pid, descriptor);
-    let mapped = map_and_open(pid, on_disk, shown);
+    let mapped = map_ids(pid, &format!("{on_disk} {shown} 1\n"));
     let ended = process.kill_and_wait();
     // The first failure says more.
     let namespace = mapped?;
@@ -84,10 +84,12 @@ pub(super) fn map_owner(runner: &RunnerImage, on_disk: u32, shown: u32) -> Resul
     Ok(namespace)
 }
 
-fn map_and_open(pid: i32, on_disk: u32, shown: u32) -> Result<OwnedFd, PathError> {
+/// Writes the uid and the gid map of a process that has just started in a user namespace, and returns that namespace, which
+/// carries the mapping for mounts. The lines are those of user_namespaces(7).
+pub(super) fn map_ids(pid: i32, map: &str) -> Result<OwnedFd, PathError> {
     for file in ["uid_map", "gid_map"] {
         let path = PathBuf::from(format!("/proc/{pid}/{file}"));
-        fs::write(&path, format!("{on_disk} {shown} 1\n")).map_err(PathError::of("write to", &path))?;
+        fs::write(&path, map).map_err(PathError::of("write to", &path))?;
     }
     let path = PathBuf::from(format!("/proc/{pid}/ns/user"));
     rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())

@@ -1,7 +1,6 @@
 //! Starting a sandbox from outside: clone the runner into new namespaces, map its ids, hand it its mounts, and wait
 //! until it says that the shell takes commands.
 
-use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
 use super::cgroup::SessionCgroup;
-use super::id_mapping::{MapOwnerError, map_owner};
+use super::id_mapping::{MapOwnerError, map_ids, map_owner};
 use super::{DeviceTree, DeviceTreeError, PathError, ProcessError, RunnerImage, SandboxProcess, UidLease};
 use crate::controls::{Control, Controls};
 use crate::descriptor_message;
@@ -230,7 +229,7 @@ fn hand_over(
     setup: BorrowedFd<'_>,
 ) -> Result<(OwnedFd, OwnedFd, u32), LaunchError> {
     let controls = request.plan.controls;
-    let mapping = map_ids(process.pid(), request.lease.range(), controls)?;
+    let mapping = map_ids(process.pid(), &session_map(request.lease.range(), controls))?;
     let mut descriptors = vec![DeviceTree::new(controls)?.into_mount()];
     for layer in request.layers {
         descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), mapping.as_fd())?);
@@ -271,24 +270,15 @@ fn hand_over(
     }
 }
 
-/// Maps the range and returns the runner's user namespace, which carries the mapping for mounts.
-fn map_ids(pid: i32, range: UidRange, controls: Controls) -> Result<OwnedFd, LaunchError> {
+/// The lines that map the whole of a session's range.
+fn session_map(range: UidRange, controls: Controls) -> String {
     let first = range.base();
-    let map = if controls.keep(Control::UidRange) {
-        format!("0 {first} {RANGE_IDS}\n")
-    } else {
-        // The last id is then root of the host.
-        let last = RANGE_IDS - 1;
-        format!("0 {first} {last}\n{last} 0 1\n")
-    };
-    for file in ["uid_map", "gid_map"] {
-        let path = PathBuf::from(format!("/proc/{pid}/{file}"));
-        fs::write(&path, &map).map_err(PathError::of("write to", &path))?;
+    if controls.keep(Control::UidRange) {
+        return format!("0 {first} {RANGE_IDS}\n");
     }
-    let path = PathBuf::from(format!("/proc/{pid}/ns/user"));
-    rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(PathError::of("open", &path))
-        .map_err(Into::into)
+    // The last id is then root of the host.
+    let last = RANGE_IDS - 1;
+    format!("0 {first} {last}\n{last} 0 1\n")
 }
 
 /// Clones a directory's mount, read-only and with the session's ids.
