@@ -31,3 +31,13 @@ keyword_enum! {
         Strict = "strict",
     }
 }
+
+impl From<SeccompProfile> for sandkasten_isolation::seccomp::SeccompProfile {
+    fn from(profile: SeccompProfile) -> Self {
+        match profile {
+            SeccompProfile::Off => Self::Off,
+            SeccompProfile::Mvp => Self::Mvp,
+            SeccompProfile::Strict => Self::Strict,
+        }
+    }
+}

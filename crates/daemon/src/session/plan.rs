@@ -7,7 +7,7 @@ use sandkasten_isolation::host::cgroup::Limits;
 use sandkasten_isolation::plan::{
     HOME_DIRECTORY, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs, WORKSPACE_DIRECTORY,
 };
-use sandkasten_isolation::seccomp::{Instruction, SeccompProfile, compile};
+use sandkasten_isolation::seccomp::{Instruction, compile};
 
 use crate::config::{self, Config};
 use crate::workspace::OpenWorkspace;
@@ -42,18 +42,10 @@ pub(super) fn filter(config: &Config) -> Option<Vec<Instruction>> {
         return None;
     }
     #[cfg_attr(not(feature = "weaken"), expect(unused_mut, reason = "only a weakened filter is changed"))]
-    let mut filter = compile(seccomp_profile(config))?;
+    let mut filter = compile(config.security.seccomp.into())?;
     #[cfg(feature = "weaken")]
     config.controls.weaken_filter(&mut filter);
     Some(filter)
-}
-
-fn seccomp_profile(config: &Config) -> SeccompProfile {
-    match config.security.seccomp {
-        config::SeccompProfile::Off => SeccompProfile::Off,
-        config::SeccompProfile::Mvp => SeccompProfile::Mvp,
-        config::SeccompProfile::Strict => SeccompProfile::Strict,
-    }
 }
 
 /// Returns the plan of a session's sandbox. `staging` is the host directory that its root is assembled on; without a

@@ -1,9 +1,7 @@
 //! What is tried from inside: the program runs as a command does, and says what came of it.
 
 use sandkasten_attacks::{Attempted, Outcome, Place, Target};
-use sandkasten_daemon::config;
 use sandkasten_isolation::plan::{HOME_DIRECTORY, WORKSPACE_DIRECTORY};
-use sandkasten_isolation::seccomp::SeccompProfile;
 
 use super::{Canary, CanaryError, PROGRAM, TARGET};
 use crate::{Finding, Part, Verdict};
@@ -21,11 +19,7 @@ impl Canary<'_> {
         let defaults = &self.config.defaults;
         let memory = defaults.mem_limit_mb << 20;
         Target {
-            seccomp: match self.config.security.seccomp {
-                config::SeccompProfile::Off => SeccompProfile::Off,
-                config::SeccompProfile::Mvp => SeccompProfile::Mvp,
-                config::SeccompProfile::Strict => SeccompProfile::Strict,
-            },
+            seccomp: self.config.security.seccomp.into(),
             readonly_rootfs: defaults.readonly_rootfs,
             supervisor: 1,
             processes: Some(u64::from(defaults.pids_limit)).filter(|limit| *limit <= MOST_PROCESSES),
