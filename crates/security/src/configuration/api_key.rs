@@ -9,8 +9,6 @@ use crate::{Finding, Verdict};
 
 /// From this many characters on a random key cannot be guessed.
 const LONG: usize = 32;
-/// Below this many it can.
-const SHORT: usize = 16;
 /// A text of fewer different characters is no random one.
 const VARIED: usize = 10;
 
@@ -53,7 +51,7 @@ fn strength(config: &Config) -> Finding {
     let different = text.chars().collect::<BTreeSet<_>>().len();
     if key.is_published() {
         finding(name, weak, "the key is an example from a document, and so known to everybody", MAKE_ONE)
-    } else if text.len() < SHORT || different < VARIED {
+    } else if key.is_short() || different < VARIED {
         let detail = format!("{} characters, {different} different ones: it can be guessed", text.len());
         finding(name, weak, detail, MAKE_ONE)
     } else if text.len() < LONG {

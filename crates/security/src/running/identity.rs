@@ -6,9 +6,9 @@ use std::io;
 use sandkasten_daemon::config::{Config, SeccompProfile};
 use sandkasten_isolation::plan::{FIRST_HOST_ID, RANGE_IDS, SANDBOX_ID};
 
+use super::judge;
 use super::process::{Process, field};
 use super::sandbox::Sandbox;
-use super::{ADVICE, judge};
 use crate::{Finding, Part};
 
 const GROUP: &str = "identity";
@@ -150,8 +150,5 @@ pub(super) fn compare(one: &Sandbox, other: &Sandbox) -> Finding {
         (Ok(Some((one, count))), Ok(Some((other, _)))) if one.abs_diff(other) >= count => String::new(),
         (one, other) => format!("{one:?} and {other:?}"),
     };
-    Finding {
-        advice: if wrong.is_empty() { String::new() } else { ADVICE.to_owned() },
-        ..judge("other sessions", "ids of another session", wrong, "two sessions share none")
-    }
+    judge("other sessions", "ids of another session", wrong, "two sessions share none")
 }
