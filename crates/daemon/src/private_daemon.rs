@@ -19,7 +19,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 /// others and has everything else to itself.
 #[derive(Debug)]
 pub struct PrivateDaemon {
-    listen: ListenAddress,
+    socket: PathBuf,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     /// What it has to itself; removed with it.
@@ -74,26 +74,20 @@ impl PrivateDaemon {
     /// [`StartPrivateError`], with what to do about it.
     pub async fn start(mut config: Config) -> Result<Self, StartPrivateError> {
         let run = config.run_dir().join(own_name());
-        config.listen = ListenAddress::unix(&run.join("api.sock"))
+        let socket = run.join("api.sock");
+        config.listen = ListenAddress::unix(&socket)
             .map_err(|source| StartPrivateError::Socket { run: run.clone(), source })?;
         let daemon = Daemon::start_private(config, run.clone()).await?;
-        let listen = daemon.address();
         let (stop, stopped) = oneshot::channel();
         // A dropped sender asks for the end just as well.
         let serving = tokio::spawn(daemon.serve(async move { drop(stopped.await) }));
-        Ok(Self { listen, stop, serving, run })
+        Ok(Self { socket, stop, serving, run })
     }
 
-    /// Returns where it listens.
+    /// Returns the unix socket that it listens on, which root alone can reach.
     #[must_use]
-    pub fn address(&self) -> &ListenAddress {
-        &self.listen
-    }
-
-    /// Returns the directory that it has to itself, closed to everybody but root.
-    #[must_use]
-    pub fn run_dir(&self) -> &Path {
-        &self.run
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Ends it and waits until it is gone. Clients must have been dropped: idle connections hold the graceful end up.

@@ -52,7 +52,7 @@ pub(crate) fn load_config(global: &GlobalArguments) -> Result<Config, CliError> 
 }
 
 /// Returns where a listener of this host is reached: a wildcard address stands for the loopback one.
-pub(crate) fn endpoint(listen: &ListenAddress) -> Endpoint {
+fn endpoint(listen: &ListenAddress) -> Endpoint {
     match listen {
         ListenAddress::Unix(path) => Endpoint::Unix(path.clone()),
         ListenAddress::Tcp(address) => {

@@ -1,6 +1,6 @@
 //! Where `run` gets a daemon from: a named one, a running one, or one inside this process.
 
-use sandkasten_client::Client;
+use sandkasten_client::{Client, Endpoint};
 use sandkasten_daemon::PrivateDaemon;
 use sandkasten_daemon::config::Config;
 
@@ -40,10 +40,11 @@ async fn start(config: Config) -> Result<(Client, PrivateDaemon), CliError> {
     let daemon = PrivateDaemon::start(config)
         .await
         .map_err(|error| CliError::ours("cannot start a private daemon", &error, hint))?;
-    let endpoint = connection::endpoint(daemon.address());
-    let client = Client::new(endpoint, key.as_ref().map(|key| key.expose())).map_err(|error| {
-        CliError::ours("cannot make a client", &error, "correct api_key in the configuration")
-    })?;
+    let client =
+        Client::new(Endpoint::Unix(daemon.socket().to_owned()), key.as_ref().map(|key| key.expose()))
+            .map_err(|error| {
+                CliError::ours("cannot make a client", &error, "correct api_key in the configuration")
+            })?;
     Ok((client, daemon))
 }
 

@@ -10,7 +10,6 @@ use std::process;
 
 use sandkasten_attacks::Bait;
 use sandkasten_daemon::PrivateDaemon;
-use sandkasten_daemon::config::ListenAddress;
 use tempfile::NamedTempFile;
 
 use super::CanaryError;
@@ -37,14 +36,10 @@ impl Baits {
         let abstract_socket = SocketAddr::from_abstract_name(&abstract_name)
             .and_then(|address| UnixListener::bind_addr(&address))
             .map_err(failed("an abstract socket"))?;
-        let socket = match daemon.address() {
-            ListenAddress::Unix(path) => path.clone(),
-            ListenAddress::Tcp(_) => daemon.run_dir().join("api.sock"),
-        };
         let name = fs::read_to_string("/proc/self/comm").map_err(failed("a process"))?;
         let bait = Bait {
             port,
-            socket,
+            socket: daemon.socket().to_owned(),
             abstract_socket: abstract_name,
             file: file.path().to_owned(),
             process: i32::try_from(process::id()).map_err(io::Error::other).map_err(failed("a process"))?,

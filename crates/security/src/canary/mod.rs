@@ -12,7 +12,7 @@ use std::time::Duration;
 use sandkasten_api::exec::ExecRequest;
 use sandkasten_api::session::{CreateSessionRequest, Session};
 use sandkasten_client::{Client, Endpoint, ExecEvent, ExecStream, RequestError};
-use sandkasten_daemon::config::{Config, ListenAddress};
+use sandkasten_daemon::config::Config;
 use sandkasten_daemon::{PrivateDaemon, StartPrivateError, StopPrivateError};
 
 use self::bait::Baits;
@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Where the program and what it is to attack are put, below `/workspace`.
 const PROGRAM: &str = ".sandkasten-attacks/program";
 const TARGET: &str = ".sandkasten-attacks/target.json";
-/// The seconds that a command stays that is only there to be looked at.
+/// The milliseconds that a command stays at most that is only there to be looked at.
 const STAY_MS: u64 = 60_000;
 
 /// Why a canary could not be looked at.
@@ -135,7 +135,8 @@ async fn clear(config: &Config, daemon: &PrivateDaemon) -> Result<(), CanaryErro
 
 fn connect(config: &Config, daemon: &PrivateDaemon) -> Result<Client, CanaryError> {
     let key = config.api_key.as_ref().map(|key| key.expose());
-    Client::new(endpoint(daemon.address()), key).map_err(|source| CanaryError::Client { source })
+    Client::new(Endpoint::Unix(daemon.socket().to_owned()), key)
+        .map_err(|source| CanaryError::Client { source })
 }
 
 async fn look(config: &Config, daemon: &PrivateDaemon) -> Result<Vec<Finding>, CanaryError> {
@@ -282,12 +283,5 @@ impl Canary<'_> {
         let failed = |source| CanaryError::Request { what: "run a command in the canary", source };
         let result = self.client.exec(&self.session.id, &request).await.map_err(failed)?;
         Ok((result.exit_code, result.output))
-    }
-}
-
-fn endpoint(listen: &ListenAddress) -> Endpoint {
-    match listen {
-        ListenAddress::Unix(path) => Endpoint::Unix(path.clone()),
-        ListenAddress::Tcp(address) => Endpoint::Http(format!("http://{address}")),
     }
 }
