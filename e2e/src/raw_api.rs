@@ -98,7 +98,7 @@ impl Answer {
     ///
     /// # Panics
     /// Where it is another status.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "a test may only want to know that it is so")]
     pub fn ok(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{:.500}", self.text);
         self.json()
@@ -108,7 +108,7 @@ impl Answer {
     ///
     /// # Panics
     /// Where it is no such refusal.
-    #[must_use]
+    #[allow(clippy::must_use_candidate, reason = "a test may only want to know that it is so")]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "{:.500}", self.text);
         let body = self.json();

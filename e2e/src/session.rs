@@ -42,7 +42,7 @@ impl TestSession {
     /// # Errors
     /// The daemon's refusal.
     pub async fn try_exec(&self, command: &str, timeout_ms: Option<u64>) -> Result<ExecResult, RequestError> {
-        let request = ExecRequest { cmd: command.to_owned(), timeout_ms, raw_output: false };
+        let request = ExecRequest { cmd: Some(command.to_owned()), timeout_ms, ..ExecRequest::default() };
         self.client.exec(&self.id, &request).await
     }
 
@@ -60,7 +60,7 @@ impl TestSession {
     /// Where the command ends by itself, or is refused for another reason.
     pub async fn timed_out(&self, command: &str, timeout_ms: u64) -> ErrorDetails {
         match self.try_exec(command, Some(patience_ms(timeout_ms))).await {
-            Err(RequestError::Refused { status: 504, body }) => body.details.unwrap_or_default(),
+            Err(RequestError::Refused { status: 504, body }) => *body.details.unwrap_or_default(),
             other => panic!("{command:.200} did not time out: {other:?}"),
         }
     }
@@ -78,7 +78,7 @@ impl TestSession {
     /// # Panics
     /// Where the daemon refuses.
     pub async fn stream(&self, command: &str) -> ExecStream {
-        let request = ExecRequest { cmd: command.to_owned(), timeout_ms: None, raw_output: false };
+        let request = ExecRequest { cmd: Some(command.to_owned()), ..ExecRequest::default() };
         self.client.exec_stream(&self.id, &request).await.unwrap_or_else(|error| panic!("no stream: {error}"))
     }
 }

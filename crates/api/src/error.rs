@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ExecId;
+use crate::verdict::Verdict;
+
 /// Says what went wrong, in a form a program can branch on. The set is closed: a client may match on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
@@ -28,6 +31,10 @@ pub enum ErrorCode {
     WorkspaceInUse,
     /// A workspace has this id already.
     WorkspaceExists,
+    /// The session has no exec or process of this id.
+    ProcessNotFound,
+    /// The exec or process has ended, or cannot do this.
+    ProcessNotRunning,
     /// An exec ran past its timeout: its processes are gone, the session goes on.
     CommandTimeout,
     /// A quota or rate limit was reached.
@@ -38,7 +45,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -50,6 +57,8 @@ impl ErrorCode {
         Self::SessionNotRunning,
         Self::WorkspaceInUse,
         Self::WorkspaceExists,
+        Self::ProcessNotFound,
+        Self::ProcessNotRunning,
         Self::CommandTimeout,
         Self::LimitExceeded,
         Self::InternalError,
@@ -61,8 +70,13 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest | Self::InvalidImage | Self::InvalidWorkspace => 400,
             Self::Unauthorized => 401,
-            Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound => 404,
-            Self::SessionNotRunning | Self::WorkspaceInUse | Self::WorkspaceExists => 409,
+            Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound | Self::ProcessNotFound => {
+                404
+            }
+            Self::SessionNotRunning
+            | Self::WorkspaceInUse
+            | Self::WorkspaceExists
+            | Self::ProcessNotRunning => 409,
             Self::SessionExpired => 410,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
@@ -80,7 +94,7 @@ pub struct ErrorBody {
     pub message: String,
     /// More facts, where the code has any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub details: Option<ErrorDetails>,
+    pub details: Option<Box<ErrorDetails>>,
 }
 
 /// Facts beside the message. Only the fields that belong to the code are present.
@@ -98,6 +112,12 @@ pub struct ErrorDetails {
     /// With `COMMAND_TIMEOUT`: `true` where the shell could not be saved and a fresh one took its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shell_restarted: Option<bool>,
+    /// Of an exec: names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_id: Option<ExecId>,
+    /// Of an exec: why it ended, and what it used.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 #[cfg(test)]
@@ -112,7 +132,8 @@ mod tests {
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
              \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
-             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
+             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
+             \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }
 

@@ -1,34 +1,124 @@
-//! Running a command in a session's shell: the request, the whole result, and the events of a stream.
+//! Running a command in a session: the request, the whole result, and the events of a stream.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ExecId;
+use crate::verdict::Verdict;
+
 /// The body of `POST /v1/sessions/{id}/exec` and of `…/exec/stream`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExecRequest {
-    /// Shell text, 1 byte to [`limits::MAX_COMMAND_BYTES`](crate::limits::MAX_COMMAND_BYTES).
-    pub cmd: String,
+    /// Shell text, 1 byte to [`limits::MAX_COMMAND_BYTES`](crate::limits::MAX_COMMAND_BYTES). Either this or `argv`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cmd: Option<String>,
+    /// A program and its arguments, executed without a shell. The program is looked for in `PATH`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argv: Option<Vec<String>>,
     /// Milliseconds until the command's processes are killed; 0 or absent means the configured maximum.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
     /// Leaves ANSI sequences and line ends as the command wrote them.
     #[serde(default)]
     pub raw_output: bool,
+    /// Variables that the command gets on top of the session's; a persistent shell does not keep them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// The directory to change to before the command, as `cd` would: a persistent shell stays there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// What the command reads from its standard input, which is at its end from the start where this is absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Who runs it: `sandbox` or 1000, the one user that commands run as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<User>,
+    /// Which persistent shell carries `cmd` out: `main` by default, any other name makes another shell that runs beside it;
+    /// `none` runs it in a fresh process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shell: Option<String>,
+    /// Gives standard error apart from standard output.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub separate_output: bool,
+    /// The most bytes of output that are returned, of each stream; at most and by default
+    /// [`limits::MAX_OUTPUT_BYTES`](crate::limits::MAX_OUTPUT_BYTES). A stream is not cut unless this is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_bytes: Option<u64>,
+    /// Which part of a longer output is returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_limit: Option<OnLimit>,
+    /// Runs the command in a fresh process with a terminal of this size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tty: Option<TerminalSize>,
+}
+
+/// A user inside, by name or number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum User {
+    /// By number.
+    Id(u32),
+    /// By name.
+    Name(String),
+}
+
+/// Which part of an output that is too long is returned.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLimit {
+    /// The beginning.
+    #[default]
+    Head,
+    /// The end.
+    Tail,
+    /// Half of each, with a line in between that says how much was left out.
+    HeadTail,
+}
+
+/// How many characters a terminal shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TerminalSize {
+    /// Lines, 1 to 1000.
+    pub rows: u16,
+    /// Characters in a line, 1 to 1000.
+    pub cols: u16,
 }
 
 /// The answer of `exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecResult {
+    /// Names this exec: its result can be asked for again, and it is listed among the processes.
+    pub exec_id: ExecId,
     /// The command's exit status; 128 + N after death by signal N.
     pub exit_code: i32,
     /// The shell's working directory afterwards.
     pub cwd: String,
-    /// Standard output and error in the order they were written.
+    /// Standard output and error in the order they were written; only the former where they are separate.
     pub output: String,
-    /// Whether `output` was cut at [`limits::MAX_OUTPUT_BYTES`](crate::limits::MAX_OUTPUT_BYTES).
+    /// Standard output, where it was asked for apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout: Option<String>,
+    /// Standard error, where it was asked for apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr: Option<String>,
+    /// Whether output was cut at the limit.
     pub truncated: bool,
+    /// How many bytes were left out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub omitted_bytes: u64,
     /// Wall-clock time of the command in milliseconds.
     pub duration_ms: u64,
+    /// Why it ended, and what it used.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The data of a stream's `chunk` event.
@@ -38,17 +128,35 @@ pub struct ExecChunk {
     pub chunk: String,
     /// When it was read, in milliseconds since the Unix epoch.
     pub timestamp: i64,
+    /// Which stream it is of, where they were asked for apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<StreamName>,
+}
+
+/// One of the two streams that a command writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StreamName {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
 }
 
 /// The data of a stream's `done` event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecDone {
+    /// Names this exec.
+    pub exec_id: ExecId,
     /// The command's exit status; 128 + N after death by signal N.
     pub exit_code: i32,
     /// The shell's working directory afterwards.
     pub cwd: String,
     /// Wall-clock time of the command in milliseconds.
     pub duration_ms: u64,
+    /// Why it ended, and what it used.
+    #[serde(flatten)]
+    pub verdict: Verdict,
 }
 
 /// The data of a stream's `error` event.
@@ -58,4 +166,10 @@ pub struct ExecFailed {
     pub error: String,
     /// The code the same failure has as an HTTP answer.
     pub error_code: crate::error::ErrorCode,
+    /// Names this exec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_id: Option<ExecId>,
+    /// Why it ended, and what it used.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }

@@ -15,6 +15,11 @@ pub struct SessionId(String);
 #[serde(try_from = "String", into = "String")]
 pub struct WorkspaceId(String);
 
+/// Names an exec or a process of a session: 16 lowercase hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExecId(u64);
+
 /// A text that is no valid identifier.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseIdError {
@@ -23,6 +28,12 @@ pub enum ParseIdError {
         "{text:?} is no session id: expected 8 and 4 lowercase hexadecimal digits joined by a hyphen, or a UUID"
     )]
     Session {
+        /// What was given, cut to a printable length.
+        text: String,
+    },
+    /// Not the id of an exec.
+    #[error("{text:?} is no id of an exec or process: expected 16 lowercase hexadecimal digits")]
+    Exec {
         /// What was given, cut to a printable length.
         text: String,
     },
@@ -55,6 +66,52 @@ impl WorkspaceId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl ExecId {
+    /// Makes an id of a number, which is drawn at random.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for ExecId {
+    type Err = ParseIdError;
+
+    fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        let digits = text.len() == 16 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match u64::from_str_radix(text, 16) {
+            Ok(number) if digits => Ok(Self(number)),
+            _ => Err(ParseIdError::Exec { text: text.chars().take(64).collect() }),
+        }
+    }
+}
+
+impl fmt::Display for ExecId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:016x}", self.0)
+    }
+}
+
+impl TryFrom<String> for ExecId {
+    type Error = ParseIdError;
+
+    fn try_from(text: String) -> Result<Self, ParseIdError> {
+        text.parse()
+    }
+}
+
+impl From<ExecId> for String {
+    fn from(id: ExecId) -> String {
+        id.to_string()
     }
 }
 

@@ -10,5 +10,7 @@ pub mod file;
 pub mod health;
 pub mod id;
 pub mod limits;
+pub mod process;
 pub mod session;
+pub mod verdict;
 pub mod workspace;

@@ -4,6 +4,12 @@
 pub const MAX_COMMAND_BYTES: usize = 1 << 20;
 /// The most output an exec returns, in bytes; the rest is read and dropped.
 pub const MAX_OUTPUT_BYTES: usize = 1 << 20;
+/// The most elements of `argv`.
+pub const MAX_ARGUMENTS: usize = 4096;
+/// The most bytes of `env`, as the kernel counts them: each variable with its `=` and its NUL.
+pub const MAX_ENVIRONMENT_BYTES: usize = 64 << 10;
+/// The most bytes of an exec's `stdin`.
+pub const MAX_STDIN_BYTES: usize = 1 << 20;
 /// The largest `timeout_ms` a request may name.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
 /// The largest `ttl_seconds` a request may name: one day.

@@ -12,8 +12,9 @@ use rustix::net::{
 /// The most descriptors that the kernel takes in one message: `SCM_MAX_FD`.
 pub const MAX_DESCRIPTORS: usize = 253;
 
-/// Sends bytes, and descriptors if there are any, as one message. Blocks as the socket does, unless `flags` say
-/// otherwise; a peer that has gone is an error, never a signal.
+/// Sends bytes, and descriptors if there are any, as one message, and returns how many bytes the socket took: of a stream
+/// socket that has little room, perhaps not all. Blocks as the socket does, unless `flags` say otherwise; a peer that has gone
+/// is an error, never a signal.
 ///
 /// # Errors
 /// The kernel's.
@@ -22,14 +23,13 @@ pub fn send(
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
     flags: SendFlags,
-) -> io::Result<()> {
+) -> io::Result<usize> {
     let mut space = vec![MaybeUninit::uninit(); SendAncillaryMessage::ScmRights(descriptors).size()];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::Error::other("too many descriptors for one message"));
     }
-    rustix::net::sendmsg(socket, &[io::IoSlice::new(bytes)], &mut control, flags | SendFlags::NOSIGNAL)?;
-    Ok(())
+    Ok(rustix::net::sendmsg(socket, &[io::IoSlice::new(bytes)], &mut control, flags | SendFlags::NOSIGNAL)?)
 }
 
 /// Receives at most `most_bytes` and at most `most_descriptors` that come with them, close-on-exec. Blocks as the socket

@@ -3,10 +3,13 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::message::{Incoming, Reply, Request};
+use crate::message::{Incoming, Piece, Reply, Request, Stream};
 
-/// The largest frame, payload and kind together: a command of 1 MiB with room for the rest.
-pub const MAX_FRAME_BYTES: usize = (1 << 20) + 4096;
+/// The largest frame, payload and kind together: a command of 1 MiB and an input of 1 MiB, with room for the rest.
+pub const MAX_FRAME_BYTES: usize = (2 << 20) + (256 << 10);
+
+/// What comes before the bytes of a piece of output: the stream and the offset.
+const PIECE_HEADER_BYTES: usize = 1 + 8;
 
 const LENGTH_BYTES: usize = 4;
 const MESSAGE: u8 = 0;
@@ -44,6 +47,9 @@ pub enum FrameError {
         /// Which one.
         kind: u8,
     },
+    /// A piece of output lacks its head, or is of no known stream.
+    #[error("a piece of output without its head")]
+    Piece,
     /// The payload is no message of this protocol version.
     #[error("failed to decode a message")]
     Decode {
@@ -68,21 +74,25 @@ pub fn encode_reply(reply: &Reply) -> Result<Vec<u8>, EncodeError> {
     encode_message(reply)
 }
 
-/// Frames a piece of output, which must fit a frame.
+/// Frames a piece of output, which must fit a frame: the bytes of `stream` that begin at `offset`.
 ///
 /// # Errors
 /// [`EncodeError::TooLarge`].
-pub fn encode_output(output: &[u8]) -> Result<Vec<u8>, EncodeError> {
-    frame(OUTPUT, output)
+pub fn encode_output(stream: Stream, offset: u64, bytes: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    let mut header = [stream as u8; PIECE_HEADER_BYTES];
+    if let Some(place) = header.last_chunk_mut::<8>() {
+        *place = offset.to_le_bytes();
+    }
+    frame(OUTPUT, &[&header, bytes])
 }
 
 fn encode_message(message: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
     let payload = postcard::to_stdvec(message).map_err(|source| EncodeError::Serialise { source })?;
-    frame(MESSAGE, &payload)
+    frame(MESSAGE, &[&payload])
 }
 
-fn frame(kind: u8, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
-    let bytes = payload.len() + 1;
+fn frame(kind: u8, parts: &[&[u8]]) -> Result<Vec<u8>, EncodeError> {
+    let bytes = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
     let length = u32::try_from(bytes)
         .ok()
         .filter(|_| bytes <= MAX_FRAME_BYTES)
@@ -90,7 +100,7 @@ fn frame(kind: u8, payload: &[u8]) -> Result<Vec<u8>, EncodeError> {
     let mut framed = Vec::with_capacity(LENGTH_BYTES + bytes);
     framed.extend_from_slice(&length.to_le_bytes());
     framed.push(kind);
-    framed.extend_from_slice(payload);
+    parts.iter().for_each(|part| framed.extend_from_slice(part));
     Ok(framed)
 }
 
@@ -130,7 +140,7 @@ impl Decoder {
     pub fn next_incoming(&mut self) -> Result<Option<Incoming>, FrameError> {
         self.next_frame(|kind, payload| match kind {
             MESSAGE => decode(payload).map(Incoming::Reply),
-            OUTPUT => Ok(Incoming::Output(payload.to_vec())),
+            OUTPUT => decode_piece(payload).map(Incoming::Output),
             kind => Err(FrameError::Kind { kind }),
         })
     }
@@ -153,72 +163,20 @@ impl Decoder {
     }
 }
 
+fn decode_piece(payload: &[u8]) -> Result<Piece, FrameError> {
+    let (stream, rest) = payload.split_first().ok_or(FrameError::Piece)?;
+    let (offset, bytes) = rest.split_first_chunk::<8>().ok_or(FrameError::Piece)?;
+    let stream = match stream {
+        0 => Stream::Output,
+        1 => Stream::Error,
+        _ => return Err(FrameError::Piece),
+    };
+    Ok(Piece { stream, offset: u64::from_le_bytes(*offset), bytes: bytes.to_vec() })
+}
+
 fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, FrameError> {
     postcard::from_bytes(payload).map_err(|source| FrameError::Decode { source })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Decoder, FrameError, encode_output, encode_reply, encode_request};
-    use crate::message::{Finished, Incoming, Reply, Request, RunCommand};
-
-    #[test]
-    fn frames_survive_any_split_of_the_stream() {
-        let reply =
-            Reply::Finished(Finished { status: 3, cwd: "/tmp".into(), truncated: true, generation: 2 });
-        let mut bytes = encode_output(b"a\0b").expect("fits");
-        bytes.extend(encode_reply(&reply).expect("fits"));
-        for split in 0..bytes.len() {
-            let mut decoder = Decoder::default();
-            let mut frames = Vec::new();
-            for part in [&bytes[..split], &bytes[split..]] {
-                decoder.push(part);
-                while let Some(frame) = decoder.next_incoming().expect("sound frames") {
-                    frames.push(frame);
-                }
-            }
-            assert_eq!(frames, [Incoming::Output(b"a\0b".to_vec()), Incoming::Reply(reply.clone())]);
-        }
-    }
-
-    #[test]
-    fn a_command_of_the_largest_size_fits() {
-        let command = "x".repeat(1 << 20);
-        let request = Request::Run(RunCommand { generation: 1, command, output_limit: Some(1) });
-        let mut decoder = Decoder::default();
-        decoder.push(&encode_request(&request).expect("fits"));
-        assert_eq!(decoder.next_request().expect("a sound frame"), Some(request));
-    }
-
-    #[test]
-    fn a_length_beyond_any_frame_is_refused_before_it_is_buffered() {
-        for length in [0_u32, u32::MAX] {
-            let mut decoder = Decoder::default();
-            decoder.push(&length.to_le_bytes());
-            assert!(matches!(decoder.next_incoming(), Err(FrameError::Length { .. })));
-        }
-    }
-
-    #[test]
-    fn output_is_no_request() {
-        let mut decoder = Decoder::default();
-        decoder.push(&encode_output(b"x").expect("fits"));
-        assert!(matches!(decoder.next_request(), Err(FrameError::Kind { kind: 1 })));
-    }
-
-    /// The bytes of generation 1, frozen: a daemon must understand runners that an older one started.
-    #[test]
-    fn the_wire_form_of_version_1_is_frozen() {
-        let run = RunCommand { generation: 1, command: "ls".into(), output_limit: None };
-        assert_eq!(encode_request(&Request::Describe).expect("fits"), [2, 0, 0, 0, 0, 0]);
-        assert_eq!(
-            encode_request(&Request::Run(run)).expect("fits"),
-            [7, 0, 0, 0, 0, 2, 1, 2, b'l', b's', 0]
-        );
-        let finished = Finished { status: -1, cwd: "/".into(), truncated: false, generation: 1 };
-        assert_eq!(
-            encode_reply(&Reply::Finished(finished)).expect("fits"),
-            [7, 0, 0, 0, 0, 1, 1, 1, b'/', 0, 1]
-        );
-    }
-}
+mod tests;

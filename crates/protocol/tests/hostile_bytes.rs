@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use sandkasten_protocol::{
-    Decoder, Finished, FrameError, Incoming, MAX_FRAME_BYTES, Reply, Request, RunCommand, encode_output,
-    encode_reply, encode_request,
+    Decoder, Finished, FrameError, Incoming, JobState, MAX_FRAME_BYTES, Reply, Request, RunCommand, Stream,
+    encode_output, encode_reply, encode_request,
 };
 
 /// What a decoder made of a stream: its frames, and whether it refused the rest.
@@ -54,24 +54,33 @@ fn sound_frames(random: &mut fastrand::Rng) -> Vec<Vec<u8>> {
     };
     (0..random.usize(1..12))
         .map(|_| match random.u8(..6) {
-            0 => encode_output(&vec![random.u8(..); random.usize(..3_000)]),
+            0 => encode_output(
+                if random.bool() { Stream::Output } else { Stream::Error },
+                random.u64(..),
+                &vec![random.u8(..); random.usize(..3_000)],
+            ),
             1 => encode_reply(&Reply::Description {
                 version: random.u16(..),
-                generation: random.u64(..),
                 cwd: text(random),
+                jobs: vec![JobState {
+                    job: random.u64(..),
+                    note: vec![0; random.usize(..9)],
+                    finished: None,
+                }],
             }),
             2 => encode_reply(&Reply::Finished(Finished {
                 status: random.i32(..),
-                cwd: text(random),
-                truncated: random.bool(),
+                cwd: random.bool().then(|| text(random)),
                 generation: random.u64(..),
+                ..Finished::default()
             })),
             3 => encode_reply(&Reply::Failed { reason: text(random) }),
             4 => encode_reply(&Reply::Busy),
             _ => encode_request(&Request::Run(RunCommand {
                 generation: random.u64(..),
                 command: text(random),
-                output_limit: random.bool().then(|| random.u64(..)),
+                input: random.bool().then(|| vec![0; random.usize(..9)]),
+                ..RunCommand::default()
             })),
         })
         .map(|frame| frame.expect("it fits"))
@@ -137,9 +146,9 @@ fn frames_that_are_cut_swapped_repeated_or_damaged_give_the_same_however_they_ar
 
 #[test]
 fn a_text_that_claims_to_be_longer_than_its_frame_is_refused() {
-    // Variant Failed, and a length of 2^63 in seven bits a byte.
+    // Variant `Failed`, and a length of 2^63 in seven bits a byte.
     for claim in [&[0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1][..], &[0xff, 0xff, 0xff, 0x7f]] {
-        let mut payload = vec![0, 5];
+        let mut payload = vec![0, 10];
         payload.extend_from_slice(claim);
         let mut bytes = u32::try_from(payload.len()).expect("short").to_le_bytes().to_vec();
         bytes.extend(payload);
@@ -161,7 +170,7 @@ fn a_length_is_refused_by_its_four_bytes_alone() {
 
 #[test]
 fn many_tiny_frames_take_no_longer_than_one_of_their_size() {
-    let bytes = encode_output(b"").expect("it fits").repeat(400_000);
+    let bytes = encode_output(Stream::Output, 0, b"").expect("it fits").repeat(400_000);
     let started = Instant::now();
     let outcome = decode(&bytes, &mut || bytes.len());
     assert_eq!((outcome.frames.len(), outcome.refused), (400_000, false));

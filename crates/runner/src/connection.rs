@@ -3,14 +3,21 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 use sandkasten_isolation::descriptor_message;
 use sandkasten_protocol::{Decoder, Reply, Request, encode_reply};
+
+/// How much is read at once.
+const READ_BYTES: usize = 16 << 10;
+/// The file of a process group.
+const REQUEST_DESCRIPTORS: usize = 1;
 
 /// A connection with what has not been sent on it yet.
 #[derive(Debug)]
 pub(crate) struct Connection {
     socket: OwnedFd,
+    /// The descriptor that came with the request.
+    attached: Option<OwnedFd>,
     decoder: Decoder,
     outgoing: Vec<u8>,
 }
@@ -28,7 +35,7 @@ pub(crate) enum Received {
 
 impl Connection {
     pub(crate) fn new(socket: OwnedFd) -> Self {
-        Self { socket, decoder: Decoder::default(), outgoing: Vec::new() }
+        Self { socket, attached: None, decoder: Decoder::default(), outgoing: Vec::new() }
     }
 
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -41,11 +48,14 @@ impl Connection {
     }
 
     /// Reads what is there.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Received {
-        match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => return Received::Closed,
-            Ok((count, _)) => self.decoder.push(buffer.get(..count).unwrap_or_default()),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Received::Nothing,
+    pub(crate) fn receive(&mut self) -> Received {
+        match descriptor_message::receive(self.socket.as_fd(), READ_BYTES, REQUEST_DESCRIPTORS) {
+            Ok((bytes, _)) if bytes.is_empty() => return Received::Closed,
+            Ok((bytes, descriptors)) => {
+                self.attached = descriptors.into_iter().next().or(self.attached.take());
+                self.decoder.push(&bytes);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Received::Nothing,
             Err(_) => return Received::Closed,
         }
         match self.decoder.next_request() {
@@ -53,6 +63,11 @@ impl Connection {
             Ok(None) => Received::Nothing,
             Err(_) => Received::Closed,
         }
+    }
+
+    /// Takes the descriptor that came with the request.
+    pub(crate) fn take_attached(&mut self) -> Option<OwnedFd> {
+        self.attached.take()
     }
 
     /// Sends a frame, or keeps what the socket does not take.
@@ -91,10 +106,22 @@ impl Connection {
         (sent && self.is_congested()).then_some(self)
     }
 
-    /// Sends an only reply, with descriptors, and closes. Nothing was sent before, so there is room.
-    pub(crate) fn hand_out(self, reply: &Reply, descriptors: &[BorrowedFd<'_>]) {
-        let Ok(frame) = encode_reply(reply) else { return };
-        descriptor_message::send(self.socket.as_fd(), &frame, descriptors, SendFlags::DONTWAIT).ok();
+    /// Sends a reply that others follow.
+    ///
+    /// # Errors
+    /// The kernel's, where the daemon has gone.
+    pub(crate) fn say(&mut self, reply: &Reply) -> io::Result<()> {
+        self.send(&encode_reply(reply).map_err(io::Error::other)?)
+    }
+
+    /// Sends a first reply, with a descriptor. Nothing was sent before, so there is room.
+    ///
+    /// # Errors
+    /// The kernel's, where the daemon has gone.
+    pub(crate) fn hand_out(&mut self, reply: &Reply, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let frame = encode_reply(reply).map_err(io::Error::other)?;
+        let sent = descriptor_message::send(self.socket.as_fd(), &frame, &[descriptor], SendFlags::DONTWAIT)?;
+        self.send(frame.get(sent..).unwrap_or_default())
     }
 }
 
@@ -104,7 +131,7 @@ mod tests {
 
     use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, socketpair};
     use sandkasten_protocol::{
-        Finished, Reply, Request, RunCommand, encode_output, encode_reply, encode_request,
+        Finished, Reply, Request, RunCommand, Stream, encode_output, encode_reply, encode_request,
     };
 
     use super::{Connection, Received};
@@ -117,11 +144,10 @@ mod tests {
 
     /// Writes as much as the socket takes, and reads until there is a request, an end, or nothing more.
     fn hear(connection: &mut Connection, theirs: &OwnedFd, mut bytes: &[u8]) -> Received {
-        let mut buffer = [0; 4096];
         loop {
             let sent = rustix::net::send(theirs, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
             bytes = bytes.get(sent.unwrap_or(0)..).unwrap_or_default();
-            match connection.receive(&mut buffer) {
+            match connection.receive() {
                 Received::Nothing if !bytes.is_empty() || waits(connection) => {}
                 received => return received,
             }
@@ -134,8 +160,7 @@ mod tests {
 
     #[test]
     fn a_request_in_pieces_is_a_request() {
-        let request =
-            Request::Run(RunCommand { generation: 1, command: "x".repeat(1 << 20), output_limit: None });
+        let request = Request::Run(RunCommand { command: "x".repeat(1 << 20), ..RunCommand::default() });
         let frame = encode_request(&request).expect("it fits");
         let (mut connection, theirs) = connection();
         let (most, last) = frame.split_at(frame.len() - 1);
@@ -146,14 +171,14 @@ mod tests {
     #[test]
     fn what_is_no_request_closes_the_connection() {
         let reply = encode_reply(&Reply::Busy).expect("it fits");
-        let output = encode_output(b"x").expect("it fits");
+        let output = encode_output(Stream::Output, 0, b"x").expect("it fits");
         for bytes in [&[0xff; 5][..], &[0; 4], &[2, 0, 0, 0, 0, 77], &reply, &output] {
             let (mut connection, theirs) = connection();
             assert!(matches!(hear(&mut connection, &theirs, bytes), Received::Closed), "{bytes:?}");
         }
         let (mut connection, theirs) = connection();
         drop(theirs);
-        assert!(matches!(connection.receive(&mut [0; 16]), Received::Closed));
+        assert!(matches!(connection.receive(), Received::Closed));
     }
 
     /// Reads everything that the runner sends, as slowly as a busy daemon.
@@ -174,11 +199,11 @@ mod tests {
 
     #[test]
     fn the_last_reply_arrives_also_where_the_socket_is_full_behind_the_output() {
-        let reply = Reply::Finished(Finished { status: 4, cwd: "/".into(), truncated: false, generation: 2 });
+        let reply = Reply::Finished(Finished { status: 4, ..Finished::default() });
         let last = encode_reply(&reply).expect("it fits");
         for bytes in [1, 100, 1_000, 4_000, 16_000, 65_536] {
             let (mut connection, theirs) = connection();
-            let frame = encode_output(&vec![b'x'; bytes]).expect("it fits");
+            let frame = encode_output(Stream::Output, 0, &vec![b'x'; bytes]).expect("it fits");
             // As much as there is room for: what was sent last may have taken the last of it.
             while !connection.is_congested() {
                 connection.send(&frame).expect("the daemon is there");

@@ -1,39 +1,41 @@
-//! The runner's loop: waits for the daemon, the shell and ended children, and never for a clock.
+//! The runner's loop: waits for the daemon, the shells, the processes and their output, and never for a clock.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::SocketFlags;
-use sandkasten_isolation::enter::{ChildSignals, Entered, reap_child};
-use sandkasten_isolation::error_chain;
+use sandkasten_isolation::enter::{ChildExit, ChildSignals, Entered, reap_child};
 use sandkasten_isolation::plan::SandboxPlan;
-use sandkasten_protocol::{Finished, Reply, Request, RunCommand, VERSION};
+use sandkasten_protocol::{Finished, Reply, Stream};
 
-use crate::connection::{Connection, Received};
-use crate::exec::{Exec, write_status};
+use crate::connection::Connection;
+use crate::job::{Job, Work};
+use crate::jobs::Jobs;
+use crate::named_shell::NamedShell;
+use crate::outlet::Outlet;
 use crate::shell::Shell;
 
-/// How many FIFOs of ended commands are still read from, so that what they left in the background can write on. The
-/// oldest is closed when there are more.
+/// How many outputs of ended jobs are still read from, so that what they left in the background can write on. The oldest
+/// is closed when there are more.
 const MAX_BACKGROUND_OUTPUTS: usize = 128;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Everything the runner keeps between two events.
 pub(crate) struct EventLoop {
-    entered: Entered,
-    plan: SandboxPlan,
+    pub(crate) entered: Entered,
+    pub(crate) plan: SandboxPlan,
     signals: ChildSignals,
     listener: OwnedFd,
-    /// None while no shell could be started; each request tries again.
-    shell: Option<Shell>,
-    generation: u64,
-    commands: u64,
-    /// The status of the shell's last command, which the next one finds in `$?`.
-    last_status: i32,
+    /// The main one first; none is ever removed.
+    pub(crate) shells: Vec<NamedShell>,
+    pub(crate) jobs: Jobs,
+    /// Counts commands, for the names of their files.
+    pub(crate) commands: u64,
+    /// Counts readers.
+    pub(crate) readers: u64,
     cwd: String,
-    exec: Option<Exec>,
-    connections: Vec<Connection>,
+    pub(crate) connections: Vec<Connection>,
     /// Connections with a last reply that the socket had no room for yet.
     closing: Vec<Connection>,
     background_outputs: Vec<OwnedFd>,
@@ -43,11 +45,12 @@ pub(crate) struct EventLoop {
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
-    Output,
-    Report,
-    Consumption,
+    Output(u64, Stream),
+    Report(usize),
+    Consumption(usize),
     Children,
-    ExecConnection,
+    Supply(u64),
+    Reader(u64, u64),
     Connection(usize),
     Closing(usize),
     Background(usize),
@@ -73,12 +76,11 @@ impl EventLoop {
             plan,
             signals,
             listener,
-            shell: Some(shell),
-            generation: 1,
+            shells: vec![NamedShell::main(shell)],
+            jobs: Jobs::default(),
             commands: 0,
-            last_status: 0,
+            readers: 0,
             cwd,
-            exec: None,
             connections: Vec::new(),
             closing: Vec::new(),
             background_outputs: Vec::new(),
@@ -116,20 +118,34 @@ impl EventLoop {
     }
 
     fn watched(&self) -> Vec<(Source, BorrowedFd<'_>, PollFlags)> {
-        let mut watched = Vec::with_capacity(8);
-        if let Some(exec) = &self.exec
-            && exec.wants_output()
-        {
-            watched.push((Source::Output, exec.output_descriptor(), PollFlags::IN));
+        let mut watched = Vec::with_capacity(16);
+        for job in self.jobs.running() {
+            for (stream, outlet) in [Stream::Output, Stream::Error].into_iter().zip(&job.outlets) {
+                if let Some(descriptor) = outlet.descriptor()
+                    && job.wants(stream, BUFFER_BYTES)
+                {
+                    watched.push((Source::Output(job.id, stream), descriptor, PollFlags::IN));
+                }
+            }
         }
-        if let Some(shell) = &self.shell {
-            watched.push((Source::Report, shell.report_descriptor(), PollFlags::IN));
-            watched.push((Source::Consumption, shell.consumption_descriptor(), PollFlags::IN));
+        for (place, named) in self.shells.iter().enumerate() {
+            if let Some(shell) = &named.shell {
+                watched.push((Source::Report(place), shell.report_descriptor(), PollFlags::IN));
+                watched.push((Source::Consumption(place), shell.consumption_descriptor(), PollFlags::IN));
+            }
         }
         watched.push((Source::Children, self.signals.as_fd(), PollFlags::IN));
-        if let Some(connection) = self.exec.as_ref().and_then(|exec| exec.connection.as_ref()) {
-            let room = if connection.is_congested() { PollFlags::OUT } else { PollFlags::empty() };
-            watched.push((Source::ExecConnection, connection.descriptor(), PollFlags::RDHUP | room));
+        for job in self.jobs.iter() {
+            if let Work::Process(child) = &job.work
+                && let Some(sink) = child.supply.as_ref().and_then(|supply| supply.wants_room())
+            {
+                watched.push((Source::Supply(job.id), sink, PollFlags::OUT));
+            }
+            for reader in &job.readers {
+                let room = if reader.connection.is_congested() { PollFlags::OUT } else { PollFlags::empty() };
+                let source = Source::Reader(job.id, reader.number);
+                watched.push((source, reader.connection.descriptor(), PollFlags::RDHUP | room));
+            }
         }
         for (index, connection) in self.connections.iter().enumerate().rev() {
             watched.push((Source::Connection(index), connection.descriptor(), PollFlags::IN));
@@ -146,18 +162,18 @@ impl EventLoop {
 
     fn handle(&mut self, source: Source, events: PollFlags) {
         match source {
-            Source::Output => {
-                if let Some(exec) = &mut self.exec {
-                    exec.pump(&mut self.buffer, &self.entered.control);
-                    if exec.output_ended() {
-                        self.look_for_missing_report();
-                    }
+            Source::Output(job, stream) => self.pump(job, stream),
+            Source::Report(place) => self.take_report(place),
+            Source::Consumption(place) => self.look_for_missing_report(place),
+            Source::Children => self.reap(),
+            Source::Supply(job) => {
+                if let Some(Job { work: Work::Process(child), .. }) = self.jobs.get_mut(job)
+                    && let Some(supply) = &mut child.supply
+                {
+                    supply.write();
                 }
             }
-            Source::Report => self.take_report(),
-            Source::Consumption => self.look_for_missing_report(),
-            Source::Children => self.reap(),
-            Source::ExecConnection => self.serve_exec_connection(events),
+            Source::Reader(job, reader) => self.serve_reader(job, reader, events),
             Source::Connection(index) => self.serve(index),
             Source::Closing(index) => self.close(index),
             Source::Background(index) => self.drain_background(index),
@@ -165,19 +181,46 @@ impl EventLoop {
         }
     }
 
-    fn take_report(&mut self) {
-        let Some(shell) = &self.shell else { return };
+    fn pump(&mut self, id: u64, stream: Stream) {
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        let Some(outlet) = job.outlets.get_mut(stream.index()) else { return };
+        outlet.pump(&mut self.buffer);
+        let ended = job.output_ended();
+        let Work::Command(command) = &mut job.work else { return self.feed(id) };
+        if job.outlets.iter().any(Outlet::holds)
+            && (job.outlets.iter().any(Outlet::holds_too_much) || command.was_read(&self.entered.control))
+        {
+            job.outlets.iter_mut().for_each(Outlet::release);
+        }
+        let place = command.shell;
+        self.feed(id);
+        if ended {
+            self.look_for_missing_report(place);
+        }
+    }
+
+    pub(crate) fn feed(&mut self, id: u64) {
+        if let Some(job) = self.jobs.get_mut(id) {
+            self.closing.extend(job.feed());
+        }
+    }
+
+    fn take_report(&mut self, place: usize) {
+        let Some(named) = self.shells.get(place) else { return };
+        let Some(shell) = &named.shell else { return };
         while let Ok(Some(report)) = shell.receive_report() {
-            if let Some(exec) = &mut self.exec
-                && exec.secrets.nonce == report.nonce
-            {
-                if exec.was_read(&self.entered.control) {
-                    exec.end(report.status);
-                } else {
-                    // Something has taken or disabled the line that runs commands. The shell's end, which this brings
-                    // about, makes the daemon offer the command to the next one.
-                    shell.close_input().ok();
-                }
+            let Some(job) = named.job.and_then(|id| self.jobs.get_mut(id)) else { continue };
+            let Work::Command(command) = &mut job.work else { continue };
+            if command.secrets.nonce != report.nonce {
+                continue;
+            }
+            if command.was_read(&self.entered.control) {
+                command.status.get_or_insert(report.status);
+                job.close_outlets();
+            } else {
+                // Something has taken or disabled the line that runs commands. The shell's end, which this brings
+                // about, makes the daemon offer the command to the next one.
+                shell.close_input().ok();
             }
         }
     }
@@ -186,18 +229,25 @@ impl EventLoop {
     /// there now never comes by itself. A command has taken our lines, or defined something over them; ask once in a way
     /// that nothing can be defined over, then give the shell up. As long as something writes, the command may be reading
     /// those lines itself, and the timeout decides.
-    fn look_for_missing_report(&mut self) {
-        let all_read = self.shell.as_ref().is_some_and(|shell| shell.has_read_all().unwrap_or(false));
-        if !all_read {
+    fn look_for_missing_report(&mut self, place: usize) {
+        let all_read = |named: &NamedShell| {
+            named.shell.as_ref().is_some_and(|shell| shell.has_read_all().unwrap_or(false))
+        };
+        if !self.shells.get(place).is_some_and(all_read) {
             return;
         }
-        self.take_report();
-        let (Some(shell), Some(exec)) = (&self.shell, &mut self.exec) else { return };
-        if exec.is_ending() || !exec.output_ended() {
+        self.take_report(place);
+        let Some(NamedShell { shell: Some(shell), job: Some(id), .. }) = self.shells.get(place) else {
+            return;
+        };
+        let Some(job) = self.jobs.get_mut(*id) else { return };
+        let output_ended = job.output_ended();
+        let Work::Command(command) = &mut job.work else { return };
+        if command.status.is_some() || !output_ended {
             return;
         }
-        let asked = if exec.asked_again { shell.close_input() } else { shell.ask_again(exec.secrets) };
-        exec.asked_again = true;
+        let asked = if command.asked_again { shell.close_input() } else { shell.ask_again(command.secrets) };
+        command.asked_again = true;
         // A shell that takes no more input is about to end, which ends the command as well.
         asked.ok();
     }
@@ -205,34 +255,49 @@ impl EventLoop {
     fn reap(&mut self) {
         self.signals.clear().ok();
         while let Ok(Some(child)) = reap_child() {
-            if self.shell.as_ref().is_some_and(|shell| shell.pid() == child.pid) {
-                self.take_report();
-                self.shell = None;
-                if let Some(exec) = &mut self.exec {
-                    exec.end(child.status);
-                }
-                self.restart_shell().ok();
+            match self.shells.iter().position(|named| named.is_process(child.pid)) {
+                Some(place) => self.end_shell(place, child),
+                None => self.end_process(child),
             }
         }
     }
 
-    /// Starts a new shell in the directory of the last one, whose working directory the runner shares.
-    fn restart_shell(&mut self) -> Result<(), String> {
-        if self.shell.is_none() {
-            self.shell = Some(Shell::start(&self.plan, &self.entered).map_err(|error| error_chain(&error))?);
-            self.generation += 1;
-            self.last_status = 0;
+    fn end_shell(&mut self, place: usize, child: ChildExit) {
+        self.take_report(place);
+        let Some(named) = self.shells.get_mut(place) else { return };
+        named.shell = None;
+        if let Some(job) = named.job.and_then(|id| self.jobs.get_mut(id)) {
+            if let Work::Command(command) = &mut job.work {
+                command.status.get_or_insert(child.status);
+            }
+            job.close_outlets();
         }
-        Ok(())
+        if named.is_main() {
+            // Where that fails, the next request tries again and says why.
+            named.ensure(&self.plan, &self.entered, None, None).ok();
+        }
     }
 
-    fn serve_exec_connection(&mut self, events: PollFlags) {
-        let Some(exec) = &mut self.exec else { return };
-        if events.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) {
-            exec.connection = None;
-        } else {
-            exec.flush();
+    fn end_process(&mut self, child: ChildExit) {
+        let ended = self.jobs.iter_mut().find_map(|job| match &mut job.work {
+            Work::Process(process) if process.pid == child.pid && process.exit.is_none() => {
+                process.exit = Some((child.status, child.signal));
+                Some(job)
+            }
+            _ => None,
+        });
+        if let Some(job) = ended {
+            job.close_outlets();
         }
+    }
+
+    fn serve_reader(&mut self, id: u64, number: u64, events: PollFlags) {
+        if events.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR)
+            && let Some(job) = self.jobs.get_mut(id)
+        {
+            job.readers.retain(|reader| reader.number != number);
+        }
+        self.feed(id);
     }
 
     fn accept(&mut self) {
@@ -245,105 +310,74 @@ impl EventLoop {
         }
     }
 
-    fn serve(&mut self, index: usize) {
-        let Some(connection) = self.connections.get_mut(index) else { return };
-        match connection.receive(&mut self.buffer) {
-            Received::Nothing => {}
-            Received::Closed => {
-                self.connections.remove(index);
-            }
-            Received::Request(Request::Describe) => {
-                let connection = self.connections.remove(index);
-                self.describe(connection);
-            }
-            Received::Request(Request::Follow) => {
-                let connection = self.connections.remove(index);
-                self.follow(connection);
-            }
-            Received::Request(Request::Run(command)) => {
-                let connection = self.connections.remove(index);
-                self.start(connection, &command);
-            }
-        }
-    }
-
-    fn describe(&mut self, connection: Connection) {
-        if let Err(reason) = self.restart_shell() {
-            return self.finish(connection, &Reply::Failed { reason });
-        }
-        let description = Reply::Description {
-            version: VERSION,
-            generation: self.generation,
-            cwd: self.working_directory(),
-        };
-        if let Some(shell) = &self.shell {
-            connection.hand_out(&description, &[self.entered.root.as_fd(), shell.descriptor()]);
-        }
-    }
-
-    /// Gives a command whose daemon has gone to the next one.
-    fn follow(&mut self, connection: Connection) {
-        match &mut self.exec {
-            Some(exec) if exec.connection.is_none() => exec.connection = Some(connection),
-            Some(_) => self.finish(connection, &Reply::Busy),
-            None => self.finish(connection, &Reply::NothingRuns),
-        }
-    }
-
-    fn start(&mut self, connection: Connection, command: &RunCommand) {
-        if self.exec.is_some() {
-            return self.finish(connection, &Reply::Busy);
-        }
-        if self.shell.is_none() || command.generation != self.generation {
-            return self.finish(connection, &Reply::ShellChanged);
-        }
-        self.commands += 1;
-        let number = self.commands;
-        let control = &self.entered.control;
-        let prepared = Exec::prepare(number, command, connection, control);
-        let exec = match prepared {
-            Ok(exec) => exec,
-            Err((error, connection)) => {
-                return self.finish(connection, &Reply::Failed { reason: error_chain(&error) });
-            }
-        };
-        // A shell that takes no input is about to end; its end will be the command's.
-        if let Some(shell) = &self.shell {
-            // Without the file the command would not run; with it, `$?` is right.
-            let status =
-                write_status(&self.entered.control, self.last_status).map_or(0, |()| self.last_status);
-            shell.run(number, status, exec.secrets).ok();
-        }
-        self.exec = Some(exec);
-    }
-
-    /// Ends the command whose status and output are complete.
+    /// Ends the jobs whose status and output are complete.
     fn conclude(&mut self) {
-        let Some(status) = self.exec.as_ref().and_then(Exec::ended) else { return };
-        let Some(mut exec) = self.exec.take() else { return };
-        if exec.generation == self.generation {
-            self.last_status = status;
-        }
-        let was_read = exec.was_read(&self.entered.control);
-        let truncated = exec.truncated();
-        let (connection, output) = exec.dismantle(&self.entered.control);
-        self.background_outputs.extend(output);
-        if self.background_outputs.len() > MAX_BACKGROUND_OUTPUTS {
-            self.background_outputs.remove(0);
-        }
-        let cwd = self.working_directory();
-        if let Some(connection) = connection {
-            let reply = if was_read {
-                Reply::Finished(Finished { status, cwd, truncated, generation: self.generation })
-            } else {
-                Reply::ShellChanged
+        let complete = |job: &Job| {
+            let ended = match &job.work {
+                Work::Command(command) => command.status.is_some(),
+                Work::Process(child) => child.exit.is_some(),
+                Work::Ended(_) => false,
             };
-            self.finish(connection, &reply);
+            ended && job.is_complete()
+        };
+        let complete: Vec<u64> = self.jobs.running().filter(|job| complete(job)).map(|job| job.id).collect();
+        for id in complete {
+            self.conclude_one(id);
         }
     }
 
-    fn finish(&mut self, connection: Connection, reply: &Reply) {
+    fn conclude_one(&mut self, id: u64) {
+        let cwd = self.working_directory();
+        let Some(job) = self.jobs.get_mut(id) else { return };
+        job.outlets.iter_mut().for_each(Outlet::release);
+        let written = job.written();
+        let finished = match &mut job.work {
+            Work::Command(command) => {
+                let status = command.status.unwrap_or_default();
+                let was_read = command.was_read(&self.entered.control);
+                command.clear(&self.entered.control);
+                let Some(named) = self.shells.get_mut(command.shell) else { return };
+                named.job = None;
+                if command.generation == named.generation {
+                    named.last_status = status;
+                }
+                let generation = named.generation + u64::from(named.shell.is_none());
+                let cwd = named.is_main().then_some(cwd);
+                was_read.then_some(Finished { status, signal: None, cwd, written, generation })
+            }
+            Work::Process(child) => {
+                let (status, signal) = child.exit.unwrap_or_default();
+                Some(Finished { status, signal, written, ..Finished::default() })
+            }
+            Work::Ended(_) => return,
+        };
+        self.background_outputs.extend(job.outlets.iter_mut().filter_map(Outlet::retire));
+        let surplus = self.background_outputs.len().saturating_sub(MAX_BACKGROUND_OUTPUTS);
+        self.background_outputs.drain(..surplus);
+        match finished {
+            Some(finished) => {
+                job.work = Work::Ended(finished);
+                self.feed(id);
+                self.jobs.forget_oldest();
+            }
+            // Nothing ran, so there is nothing to remember.
+            None => {
+                for reader in self.jobs.remove(id).into_iter().flat_map(|job| job.readers) {
+                    self.finish(reader.connection, &Reply::ShellChanged);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn finish(&mut self, connection: Connection, reply: &Reply) {
         self.closing.extend(connection.finish(reply));
+    }
+
+    /// Closes a connection once what was said last is on its way.
+    pub(crate) fn flush_last(&mut self, connection: Connection) {
+        if connection.is_congested() {
+            self.closing.push(connection);
+        }
     }
 
     /// Sends more of a last reply, and closes the connection behind its end or where the daemon has gone.
@@ -365,9 +399,9 @@ impl EventLoop {
         }
     }
 
-    /// The shell's working directory, which is the runner's own (`CLONE_FS`). Where it has been removed, the last one
+    /// The main shell's working directory, which is the runner's own (`CLONE_FS`). Where it has been removed, the last one
     /// that was there.
-    fn working_directory(&mut self) -> String {
+    pub(crate) fn working_directory(&mut self) -> String {
         if let Ok(path) = rustix::process::getcwd(Vec::new()) {
             let path = path.to_string_lossy();
             if path.starts_with('/') {

@@ -4,10 +4,18 @@
 //! plan. It is single-threaded, never sleeps, and once the sandbox stands it has no capability left.
 #![forbid(unsafe_code)]
 
+mod child;
+mod command;
 mod connection;
 mod event_loop;
-mod exec;
+mod job;
+mod jobs;
+mod named_shell;
+mod outlet;
+mod reader;
+mod requests;
 mod shell;
+mod supply;
 
 use std::error::Error;
 use std::os::fd::AsFd;
@@ -27,7 +35,7 @@ fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
     let Handover { plan, files, setup, listener } = enter::receive()?;
     let built = enter::enter(&plan, files)
         .map_err(|error| SetupReply::Failed { reason: error_chain(&error) })
-        .and_then(|mut entered| match shell::Shell::start(&plan, &entered) {
+        .and_then(|mut entered| match shell::Shell::start(&plan, &entered, shell::Place::Main) {
             Ok(shell) => match entered.seal() {
                 Ok(()) => Ok((entered, shell)),
                 Err(error) => Err(SetupReply::Failed { reason: error_chain(&error) }),

@@ -26,7 +26,7 @@ use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference
 const START_SECONDS: i64 = 15;
 /// Which kind of shell it is, and so what our lines look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+pub(crate) enum Dialect {
     Bash,
     Posix,
 }
@@ -38,6 +38,13 @@ impl Dialect {
         match self {
             Self::Bash => 50,
             Self::Posix => 9,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Posix => "sh",
         }
     }
 
@@ -115,6 +122,29 @@ pub(crate) struct Report {
     pub(crate) status: i32,
 }
 
+/// Where a shell is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// In the runner's own working directory, which it shares, and in the session's first process group.
+    Main,
+    /// Elsewhere.
+    Beside {
+        /// The directory it starts in.
+        directory: &'a str,
+        /// The file by which it joins its process group.
+        group: Option<BorrowedFd<'a>>,
+    },
+}
+
+/// How the streams of a command are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wiring {
+    /// Standard error has a FIFO of its own.
+    pub(crate) separate: bool,
+    /// Standard input is a file.
+    pub(crate) input: bool,
+}
+
 /// A running shell.
 #[derive(Debug)]
 pub(crate) struct Shell {
@@ -155,12 +185,15 @@ pub(crate) enum ShellError {
 }
 
 impl Shell {
-    /// Starts the shell that the plan prefers, or the other one, in the runner's working directory, and waits until it
-    /// has carried out a first line.
+    /// Starts the shell that the plan prefers, or the other one, and waits until it has carried out a first line.
     ///
     /// # Errors
     /// [`ShellError`].
-    pub(crate) fn start(plan: &SandboxPlan, entered: &Entered) -> Result<Self, ShellError> {
+    pub(crate) fn start(plan: &SandboxPlan, entered: &Entered, place: Place<'_>) -> Result<Self, ShellError> {
+        let (directory, group) = match place {
+            Place::Main => (None, None),
+            Place::Beside { directory, group } => (Some(directory), group),
+        };
         let (program, dialect) = choose(plan)?;
         let channel = |error: rustix::io::Errno| ShellError::Channel { source: error.into() };
         let packets = || socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None);
@@ -171,7 +204,7 @@ impl Shell {
             rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(channel)?;
         let consumption = watch_consumption(&input).map_err(channel)?;
         let process = StartProcess {
-            program,
+            programs: &[program.to_owned()],
             arguments: &dialect.arguments(),
             environment: &plan.environment,
             descriptors: &[
@@ -180,6 +213,9 @@ impl Shell {
                 (null.as_fd(), 2),
                 (their_report.as_fd(), dialect.report_descriptor()),
             ],
+            directory,
+            group,
+            terminal: false,
         }
         .spawn(entered)?;
         let shell =
@@ -212,6 +248,10 @@ impl Shell {
         }
     }
 
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// The shell's process id in the sandbox.
     pub(crate) fn pid(&self) -> i32 {
         self.pid
@@ -234,10 +274,18 @@ impl Shell {
 
     /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report. The
     /// command finds `last_status` in `$?`: where that is a failure, file `s<last_status>` returns it.
-    pub(crate) fn run(&self, number: u64, last_status: i32, secrets: Secrets) -> io::Result<()> {
+    pub(crate) fn run(
+        &self,
+        number: u64,
+        last_status: i32,
+        secrets: Secrets,
+        wiring: Wiring,
+    ) -> io::Result<()> {
         let (source, report) = (self.dialect.source_word(), self.dialect.report_descriptor());
-        let (command, output) =
-            (format!("{CONTROL_DIRECTORY}/c{number}"), format!("{CONTROL_DIRECTORY}/o{number}"));
+        let file = |kind| format!("{CONTROL_DIRECTORY}/{kind}{number}");
+        let (command, output) = (file("c"), file("o"));
+        let errors = if wiring.separate { file("e") } else { "&1".to_owned() };
+        let input = if wiring.input { file("i") } else { "/dev/null".to_owned() };
         // On the left of `||` a failure sets `$?`, and neither `set -e` nor an ERR trap minds it.
         let remind = match last_status {
             0 => String::new(),
@@ -245,7 +293,7 @@ impl Shell {
         };
         let status = secrets.status();
         self.send(&[
-            format!("{remind}{source} {command} >{output} 2>&1 </dev/null {report}>&-"),
+            format!("{remind}{source} {command} >{output} 2>{errors} <{input} {report}>&-"),
             format!("{status}=$?"),
             // Something may have read the line before in the shell's stead.
             format!("{status}=${{{status}-$?}}"),
@@ -337,7 +385,11 @@ fn watch_consumption(input: &OwnedFd) -> rustix::io::Result<OwnedFd> {
     Ok(watcher)
 }
 
-fn choose(plan: &SandboxPlan) -> Result<(&'static str, Dialect), ShellError> {
+/// Finds the image's shell.
+///
+/// # Errors
+/// [`ShellError::Missing`].
+pub(crate) fn choose(plan: &SandboxPlan) -> Result<(&'static str, Dialect), ShellError> {
     const BASH: [(&str, Dialect); 2] = [("/bin/bash", Dialect::Bash), ("/usr/bin/bash", Dialect::Bash)];
     const POSIX: [(&str, Dialect); 2] = [("/bin/sh", Dialect::Posix), ("/usr/bin/sh", Dialect::Posix)];
     let candidates: Vec<_> = match plan.shell {

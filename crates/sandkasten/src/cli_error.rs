@@ -67,6 +67,8 @@ impl Exit {
             | ErrorCode::SessionNotRunning
             | ErrorCode::WorkspaceInUse
             | ErrorCode::WorkspaceExists
+            | ErrorCode::ProcessNotFound
+            | ErrorCode::ProcessNotRunning
             | ErrorCode::LimitExceeded => Self::Refused,
             ErrorCode::CommandTimeout => Self::Timeout,
             ErrorCode::InternalError => Self::Ours,
@@ -159,6 +161,8 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidRequest
         | ErrorCode::InvalidWorkspace
         | ErrorCode::WorkspaceExists
+        | ErrorCode::ProcessNotFound
+        | ErrorCode::ProcessNotRunning
         | ErrorCode::FileNotFound => "",
     }
 }

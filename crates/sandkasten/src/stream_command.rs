@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn a_timeout_is_124_and_every_other_failure_is_ours() {
         let id = "0123abcd-ef01".parse().expect("an id");
-        let failed = |error_code| ExecFailed { error: "e".to_owned(), error_code };
+        let failed =
+            |error_code| ExecFailed { error: "e".to_owned(), error_code, exec_id: None, verdict: None };
         assert_eq!(command_failed(&id, failed(ErrorCode::CommandTimeout)).exit, Exit::Timeout);
         assert_eq!(command_failed(&id, failed(ErrorCode::SessionNotRunning)).exit, Exit::Ours);
         assert_eq!(command_failed(&id, failed(ErrorCode::InternalError)).exit, Exit::Ours);

@@ -5,6 +5,7 @@ mod errors;
 mod exec;
 mod files;
 mod health;
+mod processes;
 mod request_bodies;
 mod sessions;
 mod upload;

@@ -16,9 +16,8 @@ fn dropping_a_stream_stops_the_command_and_what_it_started() {
         let session = daemon.session().await;
         session.exec("KEPT=yes; sleep 1234 &").await;
         let request = ExecRequest {
-            cmd: "setsid sleep 4711 & echo started; sleep 4711".to_owned(),
-            timeout_ms: None,
-            raw_output: false,
+            cmd: Some("setsid sleep 4711 & echo started; sleep 4711".to_owned()),
+            ..ExecRequest::default()
         };
         let mut stream = session.client.exec_stream(&session.id, &request).await.expect("a stream");
         let first = stream.next().await.expect("an event").expect("no failure");
@@ -35,7 +34,7 @@ fn dropping_a_stream_stops_the_command_and_what_it_started() {
 fn a_stream_nobody_reads_is_stopped_when_it_is_dropped() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;
-        let request = ExecRequest { cmd: "yes".to_owned(), timeout_ms: None, raw_output: false };
+        let request = ExecRequest { cmd: Some("yes".to_owned()), ..ExecRequest::default() };
         let stream = session.client.exec_stream(&session.id, &request).await.expect("a stream");
         until("the command waits for its reader", async || {
             let before = daemon.client().session_stats(&session.id).await.expect("stats").cpu_usage_usec;

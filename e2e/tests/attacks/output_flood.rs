@@ -49,7 +49,7 @@ fn a_stream_passes_everything_on_without_keeping_it() {
     with_config(&time_enough(), async |daemon| {
         let session = daemon.session().await;
         let cmd = "head -c 50M /dev/zero | tr '\\0' x; (exit 5)".to_owned();
-        let request = ExecRequest { cmd, timeout_ms: None, raw_output: false };
+        let request = ExecRequest { cmd: Some(cmd), ..ExecRequest::default() };
         let mut stream = session.client.exec_stream(&session.id, &request).await.expect("a stream");
         let mut length = 0;
         loop {

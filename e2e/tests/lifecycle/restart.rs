@@ -2,9 +2,11 @@
 
 use std::fs;
 
+use sandkasten_api::exec::ExecRequest;
 use sandkasten_api::session::SessionStatus;
 use sandkasten_client::{ExecEvent, RequestError};
 use sandkasten_e2e::{TestDaemon, TestSession, patience_ms, until, with_daemon};
+use serde_json::{Value, json};
 
 #[test]
 fn a_session_survives_the_death_of_its_daemon_with_its_variables() {
@@ -51,31 +53,88 @@ fn a_session_looks_the_same_before_and_after_a_kill() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_a_command_ends_the_command_and_keeps_the_session() {
+fn what_runs_when_the_daemon_dies_goes_on_and_its_result_is_not_lost() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;
         session.exec("kept=yes; sleep 31313 &").await;
-        let mut stream = session
-            .stream("echo started; during=1; setsid sleep 41414 & sleep 51515; echo never > never")
-            .await;
+        let command =
+            "cd /tmp; echo started; until [ -e /workspace/go ]; do sleep 0.05; done; echo over; (exit 7)";
+        let raw = daemon.raw();
+        let list = format!("/v1/sessions/{}/processes", session.id);
+        let beside = raw.post(&list, &json!({"cmd": "cat; echo read", "stdin": true})).await.ok(201);
+        let beside = format!("{list}/{}", beside["id"].as_str().expect("an id"));
+        let mut stream = session.stream(command).await;
         assert!(matches!(stream.next().await, Some(Ok(ExecEvent::Chunk(_)))));
+        let listed = raw.get(&list).await.ok(200);
+        let find = |status: &str| {
+            let all = listed["processes"].as_array().expect("a list");
+            let is_it = |p: &&Value| p["status"] == status && p["kind"] == "exec";
+            all.iter().find(is_it).and_then(|p| p["id"].as_str()).expect("an id").to_owned()
+        };
+        let (running, earlier) = (find("running"), find("ended"));
         daemon.kill();
         until("the client is told", async || !matches!(stream.next().await, Some(Ok(_)))).await;
         daemon.start_again();
-        let session = again(daemon, &session);
-        assert_eq!(session.output("echo $kept; ls never 2>/dev/null; jobs | grep -c 31313").await, "yes\n1");
-        until("the orphaned command is gone", async || !runs_on_host("41414") && !runs_on_host("51515"))
-            .await;
+        let (session, raw) = (again(daemon, &session), daemon.raw());
+        assert_eq!(raw.get(&format!("{list}/{earlier}")).await.ok(200)["exit_code"], 0);
+        let given = raw.post(&format!("{beside}/stdin"), &json!({"text": "a\n", "close": true})).await;
+        assert_eq!(given.ok(200), json!({"ok": true}));
+        assert_eq!(raw.get(&format!("{beside}/wait")).await.ok(200)["exit_code"], 0);
+        assert_eq!(raw.get(&format!("{beside}/logs")).await.ok(200)["output"], "a\nread\n");
+        let result = format!("/v1/sessions/{}/exec/{running}", session.id);
+        assert_eq!(raw.get(&result).await.ok(202)["status"], "running");
+        // The next command waits for its turn behind it.
+        let (next, ()) = tokio::join!(session.exec("pwd; echo $kept; jobs | grep -c 31313"), async {
+            session.client.write_file(&session.id, "go", b"").await.expect("written");
+        });
+        assert_eq!(next.output, "/tmp\nyes\n1\n");
+        let result = raw.get(&format!("{result}?wait_ms=20000")).await.ok(200);
+        assert_eq!(
+            (&result["output"], &result["exit_code"]),
+            (&json!("started\nover\n"), &json!(7)),
+            "{result}"
+        );
+        assert_eq!((&result["cwd"], &result["reason"]), (&json!("/tmp"), &json!("exit")));
         assert!(runs_on_host("31313"), "jobs of earlier execs live on");
     });
 }
 
 #[test]
-fn a_command_that_ignores_every_signal_does_not_hold_up_the_next_daemon() {
+fn what_ended_while_no_daemon_was_there_is_known_to_the_next() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;
-        let command = "trap '' INT TERM HUP; echo started; while :; do :; done";
-        let mut stream = session.stream(command).await;
+        let raw = daemon.raw();
+        let list = format!("/v1/sessions/{}/processes", session.id);
+        let command = "echo a; until [ -e go ]; do sleep 0.05; done; echo b; sleep 0.7171; exit 3";
+        let process = raw.post(&list, &json!({ "cmd": command })).await.ok(201);
+        let process = format!("{list}/{}", process["id"].as_str().expect("an id"));
+        let timed_out = session.timed_out("echo before; sleep 1000", 300).await;
+        let timed_out = timed_out.exec_id.expect("an id");
+        session.exec("(sleep 0.3; touch go) &").await;
+        daemon.kill();
+        until("it is about to end", async || runs_on_host("0.7171")).await;
+        until("it has ended", async || !runs_on_host("0.7171")).await;
+        daemon.start_again();
+        let raw = daemon.raw();
+        let ended = raw.get(&process).await.ok(200);
+        assert_eq!((&ended["status"], &ended["exit_code"]), (&json!("ended"), &json!(3)), "{ended}");
+        assert_eq!(raw.get(&format!("{process}/logs")).await.ok(200)["output"], "a\nb\n");
+        let result = raw.get(&format!("/v1/sessions/{}/exec/{timed_out}", session.id)).await;
+        let details = result.refused(504, "COMMAND_TIMEOUT");
+        assert_eq!(details["details"]["output"], "before\n", "{details}");
+    });
+}
+
+#[test]
+fn a_command_that_ignores_every_signal_ends_at_its_timeout_also_under_the_next_daemon() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let request = ExecRequest {
+            cmd: Some("trap '' INT TERM HUP; echo started; while :; do :; done".to_owned()),
+            timeout_ms: Some(patience_ms(3_000)),
+            ..ExecRequest::default()
+        };
+        let mut stream = session.client.exec_stream(&session.id, &request).await.expect("a stream");
         assert!(matches!(stream.next().await, Some(Ok(ExecEvent::Chunk(_)))));
         daemon.kill_and_restart();
         let session = again(daemon, &session);
@@ -84,6 +143,8 @@ fn a_command_that_ignores_every_signal_does_not_hold_up_the_next_daemon() {
             .await
             .expect("the session takes commands");
         assert_eq!(result.output, "alive\n");
+        let listed = daemon.raw().get(&format!("/v1/sessions/{}/processes", session.id)).await.ok(200);
+        assert_eq!(listed["processes"][0]["reason"], "timeout", "{listed}");
     });
 }
 

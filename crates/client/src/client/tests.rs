@@ -64,7 +64,7 @@ fn id() -> SessionId {
 }
 
 fn command() -> ExecRequest {
-    ExecRequest { cmd: "true".to_owned(), timeout_ms: Some(5), raw_output: false }
+    ExecRequest { cmd: Some("true".to_owned()), timeout_ms: Some(5), ..ExecRequest::default() }
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use sandkasten_api::id::ParseIdError;
 use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
-use crate::session::{ExecFailure, InvalidPath, SessionError};
+use crate::session::{ExecFailure, InvalidPath, ProcessError, SessionError};
 use crate::workspace::WorkspaceError;
 
 /// An answer that is not a success.
@@ -23,7 +23,7 @@ pub(crate) struct ApiError {
     code: ErrorCode,
     status: StatusCode,
     message: String,
-    details: Option<ErrorDetails>,
+    details: Option<Box<ErrorDetails>>,
     internal: Option<Internal>,
 }
 
@@ -46,11 +46,11 @@ impl ApiError {
         Self { status, ..self }
     }
 
-    fn with_details(self, details: ErrorDetails) -> Self {
-        Self { details: Some(details), ..self }
+    pub(crate) fn with_details(self, details: ErrorDetails) -> Self {
+        Self { details: Some(Box::new(details)), ..self }
     }
 
-    /// Adds what a command had printed, where it ran at all.
+    /// Adds what a command had printed until its end.
     pub(crate) fn with_output(mut self, output: String, truncated: bool) -> Self {
         if let Some(details) = &mut self.details {
             details.output = Some(output);
@@ -109,7 +109,7 @@ impl IntoResponse for ApiError {
 impl From<ParseIdError> for ApiError {
     fn from(error: ParseIdError) -> Self {
         let code = match error {
-            ParseIdError::Session { .. } => ErrorCode::InvalidRequest,
+            ParseIdError::Session { .. } | ParseIdError::Exec { .. } => ErrorCode::InvalidRequest,
             ParseIdError::Workspace { .. } => ErrorCode::InvalidWorkspace,
         };
         Self::new(code, error.to_string())
@@ -179,16 +179,24 @@ impl From<ExecFailure> for ApiError {
         let message = failure.to_string();
         match failure {
             ExecFailure::Session(error) => error.into(),
-            ExecFailure::TimedOut { timeout, shell_restarted } => {
-                Self::new(ErrorCode::CommandTimeout, message).with_details(ErrorDetails {
-                    timeout_ms: u64::try_from(timeout.as_millis()).ok(),
-                    shell_restarted: Some(shell_restarted),
-                    ..ErrorDetails::default()
-                })
-            }
-            // Nobody reads this answer.
-            ExecFailure::Cancelled => Self::new(ErrorCode::InvalidRequest, message),
+            ExecFailure::Busy => Self::new(ErrorCode::LimitExceeded, message),
             ExecFailure::Force(_) | ExecFailure::ShellKeepsEnding => Self::internal(&failure),
         }
+    }
+}
+
+impl From<ProcessError> for ApiError {
+    fn from(error: ProcessError) -> Self {
+        let message = error.to_string();
+        let code = match error {
+            ProcessError::NotFound { .. } => ErrorCode::ProcessNotFound,
+            ProcessError::NotRunning { .. }
+            | ProcessError::InputClosed { .. }
+            | ProcessError::NoTerminal { .. } => ErrorCode::ProcessNotRunning,
+            ProcessError::InputFull { .. } => ErrorCode::LimitExceeded,
+            ProcessError::Session(error) => return error.into(),
+            ProcessError::Group(_) => return Self::internal(&error),
+        };
+        Self::new(code, message)
     }
 }

@@ -4,9 +4,12 @@
 mod api_error;
 mod body_limit;
 mod body_pace;
+mod event_stream;
+mod exec_request;
 mod file_request;
 mod guard;
 mod json_body;
+mod output_document;
 mod path_id;
 mod request_id;
 mod router;

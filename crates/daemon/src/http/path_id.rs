@@ -3,7 +3,7 @@
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use sandkasten_api::error::ErrorCode;
-use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::id::{ExecId, SessionId, WorkspaceId};
 
 use super::api_error::ApiError;
 use super::router::ApiState;
@@ -20,6 +20,21 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
             ApiError::invalid(format!("the session id is no text: {}", error.body_text()))
         })?;
         Ok(Self(id.parse()?))
+    }
+}
+
+/// The ids in `/v1/sessions/{id}/…/{exec_id}…`, looked at before anything of a body is read.
+#[derive(Debug)]
+pub(super) struct PathIds(pub(super) SessionId, pub(super) ExecId);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathIds {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let ids = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((session, exec)) =
+            ids.map_err(|error| ApiError::invalid(format!("an id is no text: {}", error.body_text())))?;
+        Ok(Self(session.parse()?, exec.parse()?))
     }
 }
 

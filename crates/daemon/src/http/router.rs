@@ -7,7 +7,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, delete, get, post};
 use axum::{Extension, Router};
 use http::StatusCode;
-use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_UPLOAD_BYTES};
+use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_STDIN_BYTES, MAX_UPLOAD_BYTES};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::api_error::ApiError;
@@ -15,14 +15,16 @@ use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
-use super::routes::{exec, files, health, sessions, workspace_files, workspaces};
+use super::routes::{exec, files, health, processes, sessions, workspace_files, workspaces};
 use crate::config::Config;
 use crate::session::Sessions;
 
 /// A body that names things and holds nothing.
 const SMALL_BODY: usize = 64 << 10;
-/// A command in which every byte is escaped as six.
-const COMMAND_BODY: usize = 6 * MAX_COMMAND_BYTES + SMALL_BODY;
+/// A command with its input and its variables, in which every byte is escaped as six.
+const COMMAND_BODY: usize = 6 * (MAX_COMMAND_BYTES + MAX_STDIN_BYTES + MAX_ENVIRONMENT_BYTES) + SMALL_BODY;
+/// As much as waits for a process that does not read, in which every byte is escaped as six.
+const STDIN_BODY: usize = 6 * MAX_STDIN_BYTES + SMALL_BODY;
 /// A file in base64.
 const FILE_BODY: usize = 64 << 20;
 /// An upload with the headers of its parts.
@@ -50,6 +52,17 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/sessions/{id}/stats", get(sessions::stats))
         .route("/v1/sessions/{id}/exec", limited(post(exec::run), COMMAND_BODY))
         .route("/v1/sessions/{id}/exec/stream", limited(post(exec::stream), COMMAND_BODY))
+        .route("/v1/sessions/{id}/exec/{exec_id}", get(exec::result))
+        .route(
+            "/v1/sessions/{id}/processes",
+            limited(get(processes::list).post(processes::start), COMMAND_BODY),
+        )
+        .route("/v1/sessions/{id}/processes/{exec_id}", get(processes::show).delete(processes::end))
+        .route("/v1/sessions/{id}/processes/{exec_id}/signal", post(processes::signal))
+        .route("/v1/sessions/{id}/processes/{exec_id}/stdin", limited(post(processes::stdin), STDIN_BODY))
+        .route("/v1/sessions/{id}/processes/{exec_id}/resize", post(processes::resize))
+        .route("/v1/sessions/{id}/processes/{exec_id}/wait", get(processes::wait))
+        .route("/v1/sessions/{id}/processes/{exec_id}/logs", get(processes::logs))
         .route("/v1/sessions/{id}/fs/write", limited(post(files::write), FILE_BODY))
         .route("/v1/sessions/{id}/fs/read", get(files::read))
         .route("/v1/sessions/{id}/fs/upload", limited(post(files::upload), UPLOAD_BODY))

@@ -5,15 +5,19 @@ use std::sync::Arc;
 use sandkasten_isolation::host::SandboxProcess;
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::plan::UidRange;
+use sandkasten_protocol::JobState;
 
 use crate::session::{LiveSession, SessionError, Sessions};
 use crate::store::SessionRow;
 
-/// Finds the sandbox of a session that was written down, and ends a command that nobody waits for any more. Blocking.
+/// Finds the sandbox of a session that was written down, with the jobs that its runner has. Blocking.
 ///
 /// # Errors
 /// [`SessionError`] where the sandbox has ended or does not answer; what is left of it is an orphan.
-pub(super) fn adopt(sessions: &Sessions, row: SessionRow) -> Result<Arc<LiveSession>, SessionError> {
+pub(super) fn adopt(
+    sessions: &Sessions,
+    row: SessionRow,
+) -> Result<(Arc<LiveSession>, Vec<JobState>), SessionError> {
     let process = SandboxProcess::reopen(row.runner_pid, row.runner_started)?;
     let socket = sessions.places().socket(row.id.as_str());
     let range = UidRange::from_index(row.uid_range).map_err(|_| crate::store::StoreError::Corrupt {
@@ -21,5 +25,6 @@ pub(super) fn adopt(sessions: &Sessions, row: SessionRow) -> Result<Arc<LiveSess
         value: row.uid_range.to_string(),
     })?;
     let cgroup = SessionCgroup::new(sessions.layout(), &sessions.places().instance, row.id.as_str(), range);
-    LiveSession::adopted(row, range, process, socket, cgroup).map(Arc::new)
+    let (session, jobs) = LiveSession::adopted(row, range, process, socket, cgroup)?;
+    Ok((Arc::new(session), jobs))
 }

@@ -7,14 +7,12 @@ mod abandoned;
 mod adopt;
 mod orphans;
 
-use std::sync::Arc;
-
 use sandkasten_api::session::SessionStatus;
 use sandkasten_isolation::host::cgroup::GroupError;
 use sandkasten_isolation::host::{PathError, ProcessError};
 
 use crate::places::PlacesError;
-use crate::session::{LiveSession, SessionError, Sessions};
+use crate::session::{SessionError, Sessions};
 use crate::store::StoreError;
 
 /// Why recovery failed.
@@ -51,16 +49,15 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
     let mut adopted = 0_usize;
     let rows = sessions.store().running().await?;
     let written_down = rows.len();
-    let mut orphans = Vec::new();
     for row in rows {
         let (id, service) = (row.id.clone(), sessions.clone());
         let outcome = tokio::task::spawn_blocking(move || adopt::adopt(&service, row))
             .await
             .map_err(|source| RecoveryError::Task { source })?;
         match outcome {
-            Ok(session) => {
-                sessions.adopt(Arc::clone(&session));
-                orphans.push(session);
+            Ok((session, jobs)) => {
+                sessions.resume(&session, jobs).await;
+                sessions.adopt(session);
                 adopted += 1;
             }
             Err(error) => {
@@ -69,8 +66,6 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
             }
         }
     }
-    let ends = orphans.into_iter().map(|session| end_orphan(sessions, session));
-    futures_util::future::join_all(ends).await;
     let service = sessions.clone();
     tokio::task::spawn_blocking(move || {
         orphans::clean(&service)?;
@@ -97,16 +92,6 @@ fn clean_workspaces(sessions: &Sessions) {
             tracing::warn!(error, "what is left of deleted workspaces stays until the next start");
         }
     });
-}
-
-/// Ends the command that a session may still run for nobody; a session whose shell cannot be had back is of no use.
-async fn end_orphan(sessions: &Sessions, session: Arc<LiveSession>) {
-    let Err(error) = Sessions::end_orphan(&session).await else { return };
-    let error: &dyn std::error::Error = &error;
-    tracing::error!(session = %session.id, error, "a command of an earlier daemon could not be ended; the session ends");
-    if let Err(error) = sessions.destroy(&session.id).await {
-        tracing::error!(session = %session.id, error = &error as &dyn std::error::Error, "it could not be ended either");
-    }
 }
 
 fn log_lost(id: &sandkasten_api::id::SessionId, error: &SessionError) {

@@ -1,9 +1,10 @@
 //! Making a session: each step has its own failure, and whatever was made before it is unmade.
 
+use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sandkasten_api::id::{SessionId, WorkspaceId};
@@ -12,9 +13,12 @@ use sandkasten_image::{Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
+use sandkasten_protocol::MAIN_SHELL;
 
 use super::end::clear_away;
+use super::jobs::Jobs;
 use super::live::{Activity, LiveSession};
+use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
 use super::{Inner, SessionError, Sessions, expiry, plan};
 use crate::store::SessionRow;
@@ -166,6 +170,8 @@ impl Inner {
             Err(error) => return Err(undo(error, &cgroup, &socket)),
         };
         let now = super::now();
+        let groups = ProcessGroups::new(&cgroup);
+        let shell = tokio::sync::Mutex::new(ShellSlot::first(launched.shell));
         Ok(LiveSession {
             id,
             image: image.name.as_str().to_owned(),
@@ -178,7 +184,10 @@ impl Inner {
             range: lease.range(),
             workspace: workspace.map(|workspace| workspace.id().clone()),
             root: RootDirectory::new(launched.root, lease.range().sandbox_user()),
-            shell: Arc::new(tokio::sync::Mutex::new(ShellSlot::first(launched.shell))),
+            groups,
+            jobs: Jobs::default(),
+            shells: Mutex::new(HashMap::from([(MAIN_SHELL.to_owned(), Arc::new(shell))])),
+            memory_peak: AtomicU64::new(0),
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),
                 last_activity: now,

@@ -1,225 +1,259 @@
-//! Running one command in a session's shell, from its place in the queue to its last byte.
+//! Running something in a session, from its place in the queue to its last byte.
 
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use sandkasten_api::id::ExecId;
+use sandkasten_api::process::ProcessKind;
 use sandkasten_api::session::SessionStatus;
-use sandkasten_protocol::{Finished, Request, RunCommand};
+use sandkasten_protocol::{Capture, Hearing, Piece, ProcessInput, Program, TerminalSize};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use super::force::{ForceError, end_command};
-use super::link::{Link, LinkError};
+use super::force::ForceError;
+use super::job::{Job, JobEnd, JobNote, JobState, milliseconds, shown};
+use super::link::LinkError;
 use super::live::{InUse, LiveSession};
-use super::relay::{Interruption, Relayed, relay};
-use super::shell_slot::{Prepared, ShellSlot};
+use super::measure::Baseline;
+use super::run_command::RunInShell;
+use super::run_process::RunProcess;
 use super::{SessionError, Sessions};
 
 /// Pieces of output that wait for a slow reader; then the command is not read any further.
 const EVENTS_IN_FLIGHT: usize = 16;
-/// How often a command is offered to a shell that has just been replaced. A shell that dies each time is broken.
-const SHELL_ATTEMPTS: usize = 5;
 /// How long a sandbox may take to end once its runner has gone.
 const LOSS_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a command is run with.
+/// What is to be run, and how.
 #[derive(Debug)]
 pub(crate) struct ExecOptions {
-    /// The shell text.
-    pub(crate) command: String,
-    /// How long it may run, from its start.
-    pub(crate) timeout: Duration,
-    /// How many bytes of output are passed on; none passes all.
-    pub(crate) output_limit: Option<u64>,
+    pub(crate) kind: ProcessKind,
+    pub(crate) name: Option<String>,
+    pub(crate) work: Work,
+    /// Variables on top of the session's.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where it begins.
+    pub(crate) directory: Option<String>,
+    /// How long it may run, from its start; none is for ever.
+    pub(crate) timeout: Option<Duration>,
+    /// What is kept of its output, of each stream.
+    pub(crate) capture: Capture,
+    /// Whether standard error is a stream of its own.
+    pub(crate) separate: bool,
+    /// Whether its text is shown as it was written.
+    pub(crate) raw_output: bool,
+    pub(crate) audience: Audience,
 }
 
-/// What happens while a command runs. An end is the last event.
+/// What carries it out.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// A persistent shell.
+    Shell { name: String, command: String, input: Option<Vec<u8>> },
+    /// A process of its own.
+    Process { program: Program, input: ProcessInput, terminal: Option<TerminalSize> },
+}
+
+/// Who listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// A client that gets everything, and whose going ends the command.
+    Client,
+    /// Nobody: it runs until its end, whoever comes and goes.
+    Nobody,
+}
+
+/// What happens while something runs. An end is the last event.
 #[derive(Debug)]
 pub(crate) enum ExecEvent {
     /// It wrote something.
-    Output(Vec<u8>),
-    /// It has ended by itself.
-    End(ExecEnd),
-    /// It was ended, or could not be run.
+    Output(Piece),
+    /// It has ended, by itself or not.
+    End(Arc<JobEnd>),
+    /// It could not be run, or its sandbox has gone.
     Failure(ExecFailure),
 }
 
-/// How a command ended by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ExecEnd {
-    pub(crate) exit_code: i32,
-    pub(crate) cwd: String,
-    pub(crate) truncated: bool,
-    pub(crate) duration: Duration,
-}
-
-/// What kept a command from ending by itself.
+/// What kept something from running to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExecFailure {
-    /// It ran past its timeout and was killed.
-    #[error("the command ran past its timeout of {} ms and was killed", .timeout.as_millis())]
-    TimedOut {
-        /// The timeout.
-        timeout: Duration,
-        /// Whether a fresh shell had to take the place of the old one.
-        shell_restarted: bool,
-    },
-    /// The client went away, and the command was killed.
-    #[error("the client went away")]
-    Cancelled,
     /// The session could not run it.
     #[error(transparent)]
     Session(#[from] SessionError),
     /// It could not be ended.
     #[error("failed to end the command")]
     Force(#[from] ForceError),
+    /// There are as many processes or shells as the runner takes.
+    #[error("the session runs as many processes and shells as it may; end some (GET …/processes lists them)")]
+    Busy,
     /// Shell after shell ended before it took the command.
-    #[error("the shell ended {SHELL_ATTEMPTS} times before it took the command")]
+    #[error("the shell ended again and again before it took the command")]
     ShellKeepsEnding,
 }
 
+impl Work {
+    /// As lists show it.
+    fn shown(&self) -> String {
+        match self {
+            Self::Shell { command, .. } => shown(command),
+            Self::Process { program: Program::ShellText(text), .. } => shown(text),
+            Self::Process { program: Program::Arguments(arguments), .. } => shown(&arguments.join(" ")),
+            Self::Process { program: Program::Shell, .. } => "shell".to_owned(),
+        }
+    }
+}
+
+impl ExecOptions {
+    fn note(&self) -> JobNote {
+        let (shell, tty) = match &self.work {
+            Work::Shell { name, .. } => (Some(name.clone()), false),
+            Work::Process { terminal, .. } => (None, terminal.is_some()),
+        };
+        JobNote {
+            kind: self.kind,
+            name: self.name.clone(),
+            command: self.work.shown(),
+            shell,
+            tty,
+            raw_output: self.raw_output,
+            separate: self.separate,
+            head: self.capture.head,
+            tail: self.capture.tail,
+            started_at: super::now(),
+            timeout_ms: self.timeout.map(milliseconds),
+            group: 0,
+            baseline: Baseline::default(),
+            end: None,
+        }
+    }
+
+    /// How the daemon hears what it writes.
+    pub(super) fn hearing(&self) -> Hearing {
+        match self.audience {
+            Audience::Client => Hearing::Paced,
+            Audience::Nobody => Hearing::EndOnly,
+        }
+    }
+}
+
 impl Sessions {
-    /// Queues a command on a session's shell; it has its place when this returns. Events come until the end; who drops the
-    /// receiver stops the command.
+    /// Runs something in a session. A command has its place in the queue of its shell when this returns. Events come until
+    /// the end; a client that drops the receiver stops it.
+    ///
+    /// # Errors
+    /// [`SessionError::Random`].
     pub(crate) async fn exec(
         &self,
         session: Arc<LiveSession>,
         options: ExecOptions,
-    ) -> mpsc::Receiver<ExecEvent> {
+    ) -> Result<(Arc<Job>, mpsc::Receiver<ExecEvent>), SessionError> {
+        let job = Arc::new(Job::new(draw_id()?, options.note(), JobState::Queued));
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        let sessions = self.clone();
-        let in_use = InUse::new(&session);
-        let mut turn = Box::pin(Arc::clone(&session.shell).lock_owned());
-        // Asking once takes the place. The task below may begin later than that of a command that comes after this one.
-        let first = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
-        tokio::spawn(async move {
-            let slot = match first {
-                Poll::Ready(slot) => slot,
-                Poll::Pending => tokio::select! {
-                    slot = turn => slot,
-                    () = events.closed() => return,
-                },
-            };
-            let run = Run { session: &session, options, events: &events };
-            let result = run.carry_out(slot).await;
-            sessions.note_use(&session, result.as_ref().ok().map(|end| end.cwd.as_str()));
-            drop(in_use);
-            // The receiver may be gone; then nobody wants to know.
-            events.send(result.map_or_else(ExecEvent::Failure, ExecEvent::End)).await.ok();
-        });
-        receiver
+        session.jobs.add(Arc::clone(&job));
+        let audience = options.audience;
+        let running = Running { sessions: self.clone(), session, job: Arc::clone(&job), events, audience };
+        match &options.work {
+            Work::Process { .. } => {
+                tokio::spawn(async move {
+                    let result = RunProcess { running: &running, options }.carry_out().await;
+                    running.conclude(result).await;
+                });
+            }
+            Work::Shell { name, .. } => {
+                let mut turn = Box::pin(running.session.shell(name).lock_owned());
+                // Asking once takes the place. The task below may begin later than that of a command that comes after this.
+                let first = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
+                tokio::spawn(async move {
+                    let in_use = InUse::new(&running.session);
+                    let slot = match first {
+                        Poll::Ready(slot) => slot,
+                        Poll::Pending => tokio::select! {
+                            slot = turn => slot,
+                            () = running.events.closed(), if audience == Audience::Client => return running.give_up(),
+                            () = running.job.cancelled.notified() => return running.give_up(),
+                        },
+                    };
+                    let result = RunInShell { running: &running, options }.carry_out(slot).await;
+                    drop(in_use);
+                    running.conclude(result).await;
+                });
+            }
+        }
+        Ok((job, receiver))
+    }
+}
+
+/// Something that runs, with those whom it concerns.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) sessions: Sessions,
+    pub(super) session: Arc<LiveSession>,
+    pub(super) job: Arc<Job>,
+    pub(super) events: mpsc::Sender<ExecEvent>,
+    pub(super) audience: Audience,
+}
+
+impl Running {
+    /// Who gets the output, and ends it by going.
+    pub(super) fn client(&self) -> Option<&mpsc::Sender<ExecEvent>> {
+        (self.audience == Audience::Client).then_some(&self.events)
     }
 
-    /// Ends a command that an earlier daemon left running in a session, and that nobody waits for any more. The shell is
-    /// taken before anybody else can have it, and given back in order.
+    /// Gives up something that still waited.
+    fn give_up(self) {
+        self.job.set(JobState::Failed);
+        self.session.jobs.forget(self.job.id);
+    }
+
+    /// Tells the end to whoever waits for it.
+    pub(super) async fn conclude(self, result: Result<JobEnd, ExecFailure>) {
+        let cwd = result.as_ref().ok().and_then(|end| end.cwd.as_deref());
+        let main = self.job.note().shell.as_deref() == Some(sandkasten_protocol::MAIN_SHELL);
+        self.sessions.note_use(&self.session, cwd.filter(|_| main));
+        let event = match result {
+            Ok(end) => {
+                let end = Arc::new(end);
+                self.job.set(JobState::Ended(Arc::clone(&end)));
+                ExecEvent::End(end)
+            }
+            Err(failure) => {
+                self.job.set(JobState::Failed);
+                ExecEvent::Failure(failure)
+            }
+        };
+        // The receiver may be gone; then nobody wants to know.
+        self.events.send(event).await.ok();
+    }
+
+    /// Says why the session cannot be used, where it cannot.
+    pub(super) fn check_session(&self) -> Result<(), ExecFailure> {
+        match self.session.end_status() {
+            None => Ok(()),
+            Some(status) => Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into()),
+        }
+    }
+
+    /// Reads the counters of the session's limits, now that the job has begun.
     ///
     /// # Errors
-    /// [`ExecFailure`], where the command could not be ended.
-    pub(crate) async fn end_orphan(session: &Arc<LiveSession>) -> Result<(), ExecFailure> {
-        let mut slot = session.shell.lock().await;
-        let mut link = Link::open(&session.socket, &Request::Follow).await.map_err(SessionError::from)?;
-        match end_command(session, &mut slot, &mut link).await {
-            Ok(_) | Err(ForceError::NothingRuns) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// One command on its way.
-struct Run<'a> {
-    session: &'a Arc<LiveSession>,
-    options: ExecOptions,
-    events: &'a mpsc::Sender<ExecEvent>,
-}
-
-impl Run<'_> {
-    async fn carry_out(
-        mut self,
-        mut slot: tokio::sync::OwnedMutexGuard<ShellSlot>,
-    ) -> Result<ExecEnd, ExecFailure> {
-        for _ in 0..SHELL_ATTEMPTS {
-            if let Some(status) = self.session.end_status() {
-                return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
-            }
-            let prepared = slot.prepare(&self.session.cgroup).map_err(SessionError::from);
-            match self.explain_loss(prepared).await? {
-                Prepared::Ready => {}
-                Prepared::ShellEnded => {
-                    self.renew(&mut slot).await?;
-                    continue;
-                }
-            }
-            let started = Instant::now();
-            let request = Request::Run(RunCommand {
-                generation: slot.generation(),
-                command: std::mem::take(&mut self.options.command),
-                output_limit: self.options.output_limit,
-            });
-            let opening = timeout(self.options.timeout, Link::open(&self.session.socket, &request));
-            let opened = opening.await.unwrap_or(Err(LinkError::Silent)).map_err(SessionError::from);
-            let mut link = self.explain_loss(opened).await?;
-            let Request::Run(RunCommand { command, .. }) = request else { continue };
-            self.options.command = command;
-            match self.follow(&mut link, started, &mut slot).await? {
-                Some(finished) => {
-                    return Ok(ExecEnd {
-                        exit_code: finished.status,
-                        cwd: finished.cwd,
-                        truncated: finished.truncated,
-                        duration: started.elapsed(),
-                    });
-                }
-                None => self.renew(&mut slot).await?,
-            }
-        }
-        Err(ExecFailure::ShellKeepsEnding)
-    }
-
-    /// Follows the command to its end. None means that the shell was another one and nothing ran.
-    async fn follow(
-        &self,
-        link: &mut Link,
-        started: Instant,
-        slot: &mut ShellSlot,
-    ) -> Result<Option<Finished>, ExecFailure> {
-        let deadline = started + self.options.timeout;
-        let relayed = relay(link, self.events, deadline, self.options.output_limit).await;
-        let interruption = match self.explain_loss(relayed.map_err(SessionError::from)).await? {
-            Relayed::Finished(finished) => return Ok(Some(finished)),
-            Relayed::ShellChanged => return Ok(None),
-            Relayed::Interrupted(interruption) => interruption,
-        };
-        let ended = end_command(self.session, slot, link).await;
-        if let Some(status) = self.session.end_status() {
-            return Err(SessionError::NotRunning { id: self.session.id.clone(), status }.into());
-        }
-        let shell_restarted = match ended {
-            Err(ForceError::Link(error)) => self.explain_loss(Err(error.into())).await?,
-            Err(ForceError::Renew(error)) => self.explain_loss(Err(error.into())).await?,
-            ended => ended?,
-        };
-        Err(match interruption {
-            Interruption::Deadline => {
-                ExecFailure::TimedOut { timeout: self.options.timeout, shell_restarted }
-            }
-            Interruption::Cancelled => ExecFailure::Cancelled,
-        })
-    }
-
-    async fn renew(&self, slot: &mut ShellSlot) -> Result<(), ExecFailure> {
-        let renewed = slot.renew(self.session).await;
-        self.explain_loss(renewed.map_err(SessionError::from)).await
+    /// [`ExecFailure`].
+    pub(super) async fn look_at_limits(&self) -> Result<(), ExecFailure> {
+        let mut baseline = self.job.note().baseline;
+        let looked = baseline.look(&self.session.cgroup).map_err(SessionError::from);
+        self.explain_loss(looked).await?;
+        self.job.note().baseline = baseline;
+        Ok(())
     }
 
     /// Turns a failure of a sandbox that has meanwhile ended into that end.
-    async fn explain_loss<T>(&self, result: Result<T, SessionError>) -> Result<T, ExecFailure> {
+    pub(super) async fn explain_loss<T>(&self, result: Result<T, SessionError>) -> Result<T, ExecFailure> {
         let error = match result {
             Ok(value) => return Ok(value),
+            Err(SessionError::Link(LinkError::Busy)) => return Err(ExecFailure::Busy),
             Err(error) => error,
         };
-        let session = Arc::clone(self.session);
+        let session = Arc::clone(&self.session);
         // A runner that has closed its sockets is about to end.
         let ended = tokio::task::spawn_blocking(move || session.process.ends_within(LOSS_PATIENCE)).await;
         let status = self.session.end_status();
@@ -228,4 +262,11 @@ impl Run<'_> {
             None => Err(error.into()),
         }
     }
+}
+
+fn draw_id() -> Result<ExecId, SessionError> {
+    let mut bytes = [0_u8; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|source| SessionError::Random { source: source.into() })?;
+    Ok(ExecId::from_number(u64::from_be_bytes(bytes)))
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use sandkasten_isolation::host::ProcessError;
 use sandkasten_isolation::host::cgroup::{GroupError, ProcessGroup};
-use sandkasten_protocol::{Incoming, Reply};
+use sandkasten_protocol::{Finished, Incoming, Reply};
 use tokio::time::timeout;
 
 use super::link::{Link, LinkError};
@@ -60,8 +60,8 @@ pub(crate) enum ForceError {
     },
 }
 
-/// Ends the command that runs in a session's shell, and says whether the shell had to be replaced. The slot then holds
-/// the shell there is.
+/// Ends the command that runs in one of a session's shells, and says how it ended and whether the shell had to be replaced.
+/// The slot then holds the shell there is.
 ///
 /// # Errors
 /// [`ForceError`]; the session is then better destroyed.
@@ -69,23 +69,24 @@ pub(super) async fn end_command(
     session: &Arc<LiveSession>,
     slot: &mut ShellSlot,
     link: &mut Link,
-) -> Result<bool, ForceError> {
-    let Some(group) = slot.group(&session.cgroup) else { return Err(ForceError::NothingRuns) };
-    let replaced = match interrupt(&group, slot, link).await? {
-        Some(replaced) => replaced,
+) -> Result<(Finished, bool), ForceError> {
+    let Some(group) = slot.group(&session.groups) else { return Err(ForceError::NothingRuns) };
+    let finished = match interrupt(&group, slot, link).await? {
+        Some(finished) => finished,
         None => {
             blocking(&group, |group| group.signal(Signal::KILL, None)).await?;
-            timeout(REPLACEMENT, await_end(slot, link)).await.map_err(|_| ForceError::Silent)??
+            timeout(REPLACEMENT, await_end(link)).await.map_err(|_| ForceError::Silent)??
         }
     };
+    let replaced = finished.generation != slot.generation();
     if replaced {
         // The new shell may be in the same group; it is not to be taken for what the command has left.
         slot.renew(session).await?;
     }
     // What the command had sent into the background, with or without a new session.
     let shell = slot.pid();
-    blocking(&group, move |group| group.kill_others(Some(shell))).await?;
-    Ok(replaced)
+    blocking(&group, move |group| group.kill_others(shell)).await?;
+    Ok((finished, replaced))
 }
 
 /// Goes through the rounds until the command has ended; none where it outlasts them.
@@ -93,15 +94,15 @@ async fn interrupt(
     group: &ProcessGroup,
     slot: &ShellSlot,
     link: &mut Link,
-) -> Result<Option<bool>, ForceError> {
+) -> Result<Option<Finished>, ForceError> {
     let shell = slot.pid();
     for (signal, patience) in ROUNDS {
         slot.interrupt()?;
-        if let Ok(ended) = timeout(HEAD_START, await_end(slot, link)).await {
+        if let Ok(ended) = timeout(HEAD_START, await_end(link)).await {
             return ended.map(Some);
         }
-        blocking(group, move |group| group.signal(signal, Some(shell))).await?;
-        if let Ok(ended) = timeout(patience, await_end(slot, link)).await {
+        blocking(group, move |group| group.signal(signal, shell)).await?;
+        if let Ok(ended) = timeout(patience, await_end(link)).await {
             return ended.map(Some);
         }
     }
@@ -117,16 +118,16 @@ async fn blocking(
     Ok(done.map_err(|source| ForceError::Task { source })??)
 }
 
-/// Reads until the runner reports the end, and says whether the shell is another one by then. Output that comes on the way
-/// is behind the deadline and dropped.
-async fn await_end(slot: &ShellSlot, link: &mut Link) -> Result<bool, ForceError> {
+/// Reads until the runner reports the end. Output that comes on the way is behind the deadline and dropped here; the runner
+/// keeps it.
+async fn await_end(link: &mut Link) -> Result<Finished, ForceError> {
     loop {
         match link.next().await? {
             Incoming::Output(_) => {}
-            Incoming::Reply(Reply::Finished(finished)) => return Ok(finished.generation != slot.generation()),
-            // Something had kept the shell from running the command at all.
-            Incoming::Reply(Reply::ShellChanged) => return Ok(true),
-            Incoming::Reply(Reply::NothingRuns) => return Err(ForceError::NothingRuns),
+            Incoming::Reply(Reply::Finished(finished)) => return Ok(finished),
+            // Something had kept the shell from running the command at all, and it has ended.
+            Incoming::Reply(Reply::ShellChanged) => return Ok(Finished::default()),
+            Incoming::Reply(Reply::NoSuchJob) => return Err(ForceError::NothingRuns),
             Incoming::Reply(_) => return Err(LinkError::Unexpected.into()),
         }
     }

@@ -4,7 +4,7 @@
 //! bytes, descriptors and time, and names, texts and processes are looked at before they are used.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,19 +13,20 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 use sandkasten_isolation::{descriptor_message, printable};
 use sandkasten_protocol::{
-    Decoder, EncodeError, Finished, FrameError, Incoming, Reply, Request, VERSION, encode_request,
+    Decoder, EncodeError, FindShell, Finished, FrameError, Incoming, JobState, Reply, Request, VERSION,
+    encode_request,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
-/// How long a runner may take to describe itself: it may have to start a shell first. Only a bound on a hang.
-const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// As much of a description as is read at once: usually all.
-const DESCRIPTION_PIECE: usize = 8 * 1024;
-/// The most bytes of a description: a directory, or the reasons of a failure.
-const DESCRIPTION_BYTES: usize = 64 * 1024;
-/// The root directory and the shell's process.
-const DESCRIPTORS: usize = 2;
+/// How long a runner may take to answer: it may have to start a shell first. Only a bound on a hang.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
+/// As much of an answer as is read at once: usually all.
+const ANSWER_PIECE: usize = 8 * 1024;
+/// The most bytes of an answer: a description with the notes of all jobs.
+const ANSWER_BYTES: usize = 2 << 20;
+/// The root directory, or a shell's process.
+const DESCRIPTORS: usize = 1;
 /// The longest name of a directory: `PATH_MAX`, each byte of it replaced by the three of U+FFFD.
 const DIRECTORY_BYTES: usize = 3 * 4096;
 const READ_BYTES: usize = 64 * 1024;
@@ -62,6 +63,9 @@ pub(crate) enum LinkError {
         /// Its own words.
         reason: String,
     },
+    /// The runner has as much to do as it takes.
+    #[error("the runner is busy")]
+    Busy,
     /// The answer does not belong to the question.
     #[error("the runner gave an answer of another kind")]
     Unexpected,
@@ -79,30 +83,83 @@ pub(crate) enum LinkError {
 /// What a runner says of its session.
 #[derive(Debug)]
 pub(crate) struct Description {
-    pub(crate) generation: u64,
     pub(crate) cwd: String,
     pub(crate) root: OwnedFd,
+    pub(crate) jobs: Vec<JobState>,
+}
+
+/// What a runner says of a shell.
+#[derive(Debug)]
+pub(crate) struct FoundShell {
+    pub(crate) generation: u64,
     pub(crate) shell: OwnedFd,
 }
 
-/// Asks a runner for its state, its root directory and its shell's process descriptor. Blocking.
+/// Asks a runner for its state and its root directory. Blocking.
 ///
 /// # Errors
 /// [`LinkError`].
 pub(crate) fn describe(socket: &Path) -> Result<Description, LinkError> {
-    describe_within(socket, DESCRIBE_TIMEOUT)
+    describe_within(socket, ANSWER_TIMEOUT)
 }
 
 fn describe_within(socket: &Path, patience: Duration) -> Result<Description, LinkError> {
+    match ask_within(socket, &Request::Describe, None, patience)? {
+        (Reply::Description { version: VERSION, cwd, jobs }, Some(root)) => {
+            Ok(Description { cwd, root, jobs })
+        }
+        (Reply::Description { version, .. }, _) => Err(LinkError::Version { version }),
+        _ => Err(LinkError::Unexpected),
+    }
+}
+
+/// Asks a runner for a shell, which it starts in `group` where there is none, and its process descriptor. Blocking.
+///
+/// # Errors
+/// [`LinkError`]; [`LinkError::Busy`] for a shell too many.
+pub(super) fn find_shell(
+    socket: &Path,
+    wanted: FindShell,
+    group: Option<BorrowedFd<'_>>,
+) -> Result<FoundShell, LinkError> {
+    match ask_within(socket, &Request::Shell(wanted), group, ANSWER_TIMEOUT)? {
+        (Reply::Shell { generation, .. }, Some(shell)) => Ok(FoundShell { generation, shell }),
+        (Reply::Busy, _) => Err(LinkError::Busy),
+        _ => Err(LinkError::Unexpected),
+    }
+}
+
+/// Asks a runner for something that it answers at once, in one frame. Blocking.
+///
+/// # Errors
+/// [`LinkError`].
+pub(super) fn ask(socket: &Path, request: &Request) -> Result<Reply, LinkError> {
+    ask_within(socket, request, None, ANSWER_TIMEOUT).map(|(reply, _)| reply)
+}
+
+fn ask_within(
+    socket: &Path,
+    request: &Request,
+    descriptor: Option<BorrowedFd<'_>>,
+    patience: Duration,
+) -> Result<(Reply, Option<OwnedFd>), LinkError> {
     let deadline = Instant::now() + patience;
     let stream = connect(socket, patience)?;
-    descriptor_message::send(stream.as_fd(), &encode_request(&Request::Describe)?, &[], SendFlags::empty())
-        .map_err(|error| explain("send to", error))?;
+    let frame = encode_request(request)?;
+    let mut rest = frame.as_slice();
+    let mut descriptors = descriptor.as_slice();
+    while !rest.is_empty() {
+        let sent = descriptor_message::send(stream.as_fd(), rest, descriptors, SendFlags::empty())
+            .map_err(|error| explain("send to", error))?;
+        rest = rest.get(sent..).unwrap_or_default();
+        descriptors = &[];
+    }
     let mut decoder = Decoder::default();
-    let (mut total, mut descriptors) = (0, Vec::new());
-    let reply = loop {
+    let (mut total, mut received) = (0, None);
+    loop {
         match decoder.next_incoming()?.map(checked).transpose()? {
-            Some(Incoming::Reply(reply)) => break reply,
+            Some(Incoming::Reply(Reply::Failed { reason })) => return Err(LinkError::Refused { reason }),
+            Some(Incoming::Reply(reply)) => return Ok((reply, received)),
             Some(Incoming::Output(_)) => return Err(LinkError::Unexpected),
             None => {}
         }
@@ -113,27 +170,18 @@ fn describe_within(socket: &Path, patience: Duration) -> Result<Description, Lin
         }
         set_socket_timeout(&stream, Timeout::Recv, Some(left))
             .map_err(|error| explain("bound the time of", error.into()))?;
-        let more = DESCRIPTORS.saturating_sub(descriptors.len());
-        let (bytes, received) = descriptor_message::receive(stream.as_fd(), DESCRIPTION_PIECE, more)
+        let more = if received.is_some() { 0 } else { DESCRIPTORS };
+        let (bytes, descriptors) = descriptor_message::receive(stream.as_fd(), ANSWER_PIECE, more)
             .map_err(|error| explain("hear from", error))?;
-        descriptors.extend(received);
+        received = received.or(descriptors.into_iter().next());
         total += bytes.len();
         if bytes.is_empty() {
             return Err(LinkError::Closed);
         }
-        if total > DESCRIPTION_BYTES {
+        if total > ANSWER_BYTES {
             return Err(LinkError::Endless);
         }
         decoder.push(&bytes);
-    };
-    let mut descriptors = descriptors.into_iter();
-    match (reply, descriptors.next(), descriptors.next()) {
-        (Reply::Description { version: VERSION, generation, cwd, .. }, Some(root), Some(shell)) => {
-            Ok(Description { generation, cwd, root, shell })
-        }
-        (Reply::Description { version, .. }, ..) => Err(LinkError::Version { version }),
-        (Reply::Failed { reason }, ..) => Err(LinkError::Refused { reason }),
-        _ => Err(LinkError::Unexpected),
     }
 }
 
@@ -159,9 +207,14 @@ fn explain(action: &'static str, source: io::Error) -> LinkError {
 /// Looks at what a frame says before anybody uses it.
 fn checked(frame: Incoming) -> Result<Incoming, LinkError> {
     match frame {
-        Incoming::Reply(
-            Reply::Finished(Finished { ref cwd, .. }) | Reply::Description { ref cwd, version: VERSION, .. },
-        ) if !is_directory(cwd) => Err(LinkError::Directory),
+        Incoming::Reply(Reply::Finished(Finished { cwd: Some(ref cwd), .. })) if !is_directory(cwd) => {
+            Err(LinkError::Directory)
+        }
+        Incoming::Reply(Reply::Description { ref cwd, version: VERSION, ref jobs })
+            if !is_directory(cwd) || jobs.iter().any(has_no_directory) =>
+        {
+            Err(LinkError::Directory)
+        }
         Incoming::Reply(Reply::Failed { reason }) => {
             Ok(Incoming::Reply(Reply::Failed { reason: printable(&reason) }))
         }
@@ -169,12 +222,18 @@ fn checked(frame: Incoming) -> Result<Incoming, LinkError> {
     }
 }
 
+/// Whether what a job says of its end names something that is no directory.
+fn has_no_directory(job: &JobState) -> bool {
+    let cwd = job.finished.as_ref().and_then(|finished| finished.cwd.as_deref());
+    cwd.is_some_and(|cwd| !is_directory(cwd))
+}
+
 /// Whether a text can be the name of a directory. It may hold anything that names of files hold.
 fn is_directory(text: &str) -> bool {
     text.starts_with('/') && text.len() <= DIRECTORY_BYTES && !text.contains('\0')
 }
 
-/// A connection on which one command runs.
+/// A connection on which one job is heard.
 #[derive(Debug)]
 pub(super) struct Link {
     stream: UnixStream,
@@ -188,10 +247,29 @@ impl Link {
     /// # Errors
     /// [`LinkError::Socket`] or [`LinkError::Encode`].
     pub(super) async fn open(socket: &Path, request: &Request) -> Result<Self, LinkError> {
+        Self::open_with(socket, request, None).await
+    }
+
+    /// As [`Link::open`], with a descriptor that goes with the request.
+    ///
+    /// # Errors
+    /// [`LinkError::Socket`] or [`LinkError::Encode`].
+    pub(super) async fn open_with(
+        socket: &Path,
+        request: &Request,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<Self, LinkError> {
         let failed = |action| move |source| LinkError::Socket { action, source };
         let frame = encode_request(request)?;
         let mut stream = UnixStream::connect(socket).await.map_err(failed("connect to"))?;
-        stream.write_all(&frame).await.map_err(failed("send to"))?;
+        let mut rest = frame.as_slice();
+        if let Some(descriptor) = descriptor {
+            let send =
+                || descriptor_message::send(stream.as_fd(), &frame, &[descriptor], SendFlags::DONTWAIT);
+            let sent = stream.async_io(Interest::WRITABLE, send).await.map_err(failed("send to"))?;
+            rest = rest.get(sent..).unwrap_or_default();
+        }
+        stream.write_all(rest).await.map_err(failed("send to"))?;
         Ok(Self::over(stream))
     }
 

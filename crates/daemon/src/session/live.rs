@@ -1,6 +1,8 @@
 //! A session whose sandbox stands.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -9,10 +11,13 @@ use sandkasten_api::session::{AcquireSource, Session, SessionStatus};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{RootDirectory, SandboxProcess};
 use sandkasten_isolation::plan::UidRange;
+use sandkasten_protocol::JobState;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
+use super::jobs::Jobs;
 use super::link::{Description, describe};
+use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
 use super::{SessionError, expiry};
 use crate::store::SessionRow;
@@ -36,8 +41,14 @@ pub(crate) struct LiveSession {
     pub(crate) workspace: Option<WorkspaceId>,
     /// Its files.
     pub(crate) root: RootDirectory,
-    /// The shell; whoever holds the lock runs a command, and waiters are served in order.
-    pub(super) shell: Arc<tokio::sync::Mutex<ShellSlot>>,
+    /// Its process groups.
+    pub(crate) groups: ProcessGroups,
+    /// Its execs and processes.
+    pub(crate) jobs: Jobs,
+    /// Its persistent shells by name; whoever holds the lock of one runs a command in it, and waiters are served in order.
+    pub(super) shells: Mutex<HashMap<String, Arc<tokio::sync::Mutex<ShellSlot>>>>,
+    /// The most memory it used before the measurement began anew, in bytes.
+    pub(super) memory_peak: AtomicU64,
     pub(super) activity: Mutex<Activity>,
 }
 
@@ -54,8 +65,8 @@ pub(super) struct Activity {
 }
 
 impl LiveSession {
-    /// Takes over a session whose sandbox an earlier daemon started; see [`Sessions::end_orphan`](super::Sessions::end_orphan) for a command that it
-    /// left running. Blocking.
+    /// Takes over a session whose sandbox an earlier daemon started, and returns its jobs as the runner has them: see
+    /// [`Sessions::resume`](super::Sessions::resume). Blocking.
     ///
     /// # Errors
     /// [`SessionError`] where the runner does not answer.
@@ -65,10 +76,10 @@ impl LiveSession {
         process: SandboxProcess,
         socket: PathBuf,
         cgroup: SessionCgroup,
-    ) -> Result<Self, SessionError> {
-        let Description { generation, cwd, root, shell } = describe(&socket)?;
-        let shell = ShellSlot::adopted(&process, shell, generation, &cgroup)?;
-        Ok(Self {
+    ) -> Result<(Self, Vec<JobState>), SessionError> {
+        let Description { cwd, root, jobs } = describe(&socket)?;
+        let groups = ProcessGroups::adopted(&cgroup)?;
+        let session = Self {
             id: row.id,
             image: row.image,
             created_at: row.created_at,
@@ -80,7 +91,10 @@ impl LiveSession {
             range,
             workspace: row.workspace_id,
             root: RootDirectory::new(root, range.sandbox_user()),
-            shell: Arc::new(tokio::sync::Mutex::new(shell)),
+            groups,
+            jobs: Jobs::default(),
+            shells: Mutex::default(),
+            memory_peak: AtomicU64::new(0),
             activity: Mutex::new(Activity {
                 cwd,
                 last_activity: row.last_activity,
@@ -88,7 +102,24 @@ impl LiveSession {
                 in_use: 0,
                 ended: None,
             }),
-        })
+        };
+        Ok((session, jobs))
+    }
+
+    /// Returns a persistent shell by its name; one that is not there is started with its first command.
+    pub(super) fn shell(&self, name: &str) -> Arc<tokio::sync::Mutex<ShellSlot>> {
+        let mut shells = self.shells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shell) = shells.get(name) {
+            return Arc::clone(shell);
+        }
+        let shell = Arc::new(tokio::sync::Mutex::new(ShellSlot::absent(name)));
+        shells.insert(name.to_owned(), Arc::clone(&shell));
+        shell
+    }
+
+    /// Notes how much memory was used at most before the kernel's count begins anew.
+    pub(super) fn note_memory_peak(&self, bytes: u64) {
+        self.memory_peak.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// Describes the session as the API shows it.

@@ -5,16 +5,27 @@ mod end;
 mod exec;
 mod files;
 mod force;
+mod job;
+mod jobs;
 mod link;
 mod live;
+mod measure;
+mod outcome;
 mod output_text;
 mod plan;
+mod process_groups;
+mod processes;
 mod relay;
+mod resume;
+mod run_command;
+mod run_process;
 mod session_error;
 mod shell_slot;
+mod verdict;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use jiff::Timestamp;
@@ -33,11 +44,14 @@ use crate::places::Places;
 use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
-pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
+pub(crate) use exec::{Audience, ExecEvent, ExecFailure, ExecOptions, Work};
 pub(crate) use files::{FilePath, InvalidPath};
+pub(crate) use job::{Job, JobEnd, milliseconds};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;
+pub(crate) use processes::{LogEvent, ProcessError};
 pub(crate) use session_error::SessionError;
+pub(crate) use verdict::parse_signal;
 
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
@@ -188,7 +202,7 @@ impl Sessions {
         Ok(SessionStats {
             memory_bytes: usage.memory_bytes,
             memory_limit: limits.memory_bytes,
-            memory_peak_bytes: usage.memory_peak_bytes,
+            memory_peak_bytes: usage.memory_peak_bytes.max(session.memory_peak.load(Ordering::Relaxed)),
             cpu_usage_usec: usage.cpu_usec,
             cpu_limit_millis: limits.cpu_millis,
             pids: usage.pids,

@@ -102,6 +102,10 @@ fn share(config: &Config, configured_mib: u64, parts: u64, of: u64) -> u64 {
     configured_mib.saturating_mul(MIB).min(memory * parts / of)
 }
 
+/// Where a command can write, apart from a writable root.
+pub(super) const WRITABLE_DIRECTORIES: [&str; 5] =
+    [WORKSPACE_DIRECTORY, "/tmp", HOME_DIRECTORY, "/run", "/dev/shm"];
+
 fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
     let defaults = &config.defaults;
     let factor = |control| if config.controls.keep(control) { 1 } else { WEAKENED };

@@ -1,33 +1,35 @@
-//! The daemon's view of a session's shell: which process it is, and which group the next command's processes are in.
+//! The daemon's view of one of a session's shells: which process it is, and which group the next command's processes are in.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::process::Signal;
-use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup, SessionCgroup};
+use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup};
 use sandkasten_isolation::host::{PathError, ProcessError, SandboxProcess};
+use sandkasten_protocol::{FindShell, MAIN_SHELL};
 
-use super::link::{Description, LinkError, describe};
+use super::link::{FoundShell, LinkError, find_shell};
 use super::live::LiveSession;
-use super::session_error::SessionError;
+use super::process_groups::ProcessGroups;
 
-/// The shell of a session. Held by whoever runs a command.
+/// A shell of a session. Held by whoever runs a command in it.
 #[derive(Debug)]
 pub(crate) struct ShellSlot {
-    process: SandboxProcess,
+    name: String,
+    /// None before it was first asked for, and where it has ended again at once.
+    process: Option<SandboxProcess>,
     generation: u64,
     /// The number of the group that the shell is in.
     group: Option<u64>,
-    /// Groups of earlier commands that left something in the background.
-    left: Vec<u64>,
-    next_group: u64,
+    /// Where a shell starts that takes the place of one that is not the main one.
+    directory: Option<String>,
 }
 
 /// Whether the shell could be put into a group.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Prepared {
     /// The next command's processes will be in this group.
-    Ready,
+    Ready(u64),
     /// The shell has ended; ask the runner for the new one.
     ShellEnded,
 }
@@ -41,6 +43,9 @@ pub(crate) enum RenewError {
     /// The process could not be handled.
     #[error(transparent)]
     Process(#[from] ProcessError),
+    /// Its cgroup could not be handled.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// A task of the daemon ended early.
     #[error("a task of the daemon ended early")]
     Task {
@@ -50,39 +55,21 @@ pub(crate) enum RenewError {
 }
 
 impl ShellSlot {
-    /// Takes over the shell of a sandbox that has just been started.
+    /// Takes over the main shell of a sandbox that has just been started.
     pub(crate) fn first(shell: SandboxProcess) -> Self {
         Self {
-            process: shell,
+            name: MAIN_SHELL.to_owned(),
+            process: Some(shell),
             generation: 1,
             // The runner starts the first shell in the first group.
             group: Some(FIRST_PROCESS_GROUP),
-            left: Vec::new(),
-            next_group: FIRST_PROCESS_GROUP + 1,
+            directory: None,
         }
     }
 
-    /// Takes over the shell of a sandbox that an earlier daemon started. Blocking.
-    ///
-    /// # Errors
-    /// [`SessionError`] where the shell has ended, is none of the sandbox, or its cgroup cannot be read.
-    pub(crate) fn adopted(
-        first: &SandboxProcess,
-        shell: OwnedFd,
-        generation: u64,
-        cgroup: &SessionCgroup,
-    ) -> Result<Self, SessionError> {
-        let process = SandboxProcess::inside(first, shell)?;
-        let mut left = cgroup.process_group_numbers()?;
-        let next_group = left.iter().max().map_or(FIRST_PROCESS_GROUP, |highest| highest + 1);
-        let mut group = None;
-        for number in &left {
-            if cgroup.process_group(*number).members()?.contains(&process.pid()) {
-                group = Some(*number);
-            }
-        }
-        left.retain(|number| Some(*number) != group && *number != FIRST_PROCESS_GROUP);
-        Ok(Self { process, generation, group, left, next_group })
+    /// A shell that is asked for when the first command comes.
+    pub(super) fn absent(name: &str) -> Self {
+        Self { name: name.to_owned(), process: None, generation: 0, group: None, directory: None }
     }
 
     /// Asks the runner which shell there is now. A shell that has ended again is found out when the next command is
@@ -91,23 +78,26 @@ impl ShellSlot {
     /// # Errors
     /// [`RenewError`] where the runner does not answer.
     pub(super) async fn renew(&mut self, session: &Arc<LiveSession>) -> Result<(), RenewError> {
+        if let Some(number) = self.group.take() {
+            session.groups.give_back_later(number);
+        }
+        self.process = None;
+        let wanted = FindShell { name: self.name.clone(), directory: self.directory.clone() };
         let session = Arc::clone(session);
-        let described = tokio::task::spawn_blocking(move || {
-            let Description { generation, shell, .. } = describe(&session.socket)?;
-            match SandboxProcess::inside(&session.process, shell) {
-                Ok(process) => Ok(Some((generation, process))),
-                Err(ProcessError::Ended) => Ok(None),
-                Err(error) => Err(RenewError::from(error)),
-            }
-        });
-        let described = described.await.map_err(|source| RenewError::Task { source })??;
-        let Some((generation, process)) = described else { return Ok(()) };
-        self.process = process;
-        self.generation = generation;
-        self.left.extend(self.group.filter(|number| *number != FIRST_PROCESS_GROUP));
-        // Where the runner starts every shell; what earlier ones left there shows when the next command is prepared.
-        self.group = Some(FIRST_PROCESS_GROUP);
+        let found = tokio::task::spawn_blocking(move || find(&session, wanted));
+        if let Some((process, generation, group)) =
+            found.await.map_err(|source| RenewError::Task { source })??
+        {
+            self.process = Some(process);
+            self.generation = generation;
+            self.group = Some(group);
+        }
         Ok(())
+    }
+
+    /// Notes where the shell is, for the one that may take its place.
+    pub(super) fn stay_in(&mut self, directory: Option<&str>) {
+        self.directory = directory.map(ToOwned::to_owned);
     }
 
     /// Interrupts the shell, and nothing else. Never blocks.
@@ -115,7 +105,12 @@ impl ShellSlot {
     /// # Errors
     /// [`ProcessError::Kill`].
     pub(super) fn interrupt(&self) -> Result<(), ProcessError> {
-        self.process.signal(Signal::INT)
+        self.process.as_ref().map_or(Ok(()), |process| process.signal(Signal::INT))
+    }
+
+    /// Where the shell was when it was last looked at; never known of the main one.
+    pub(super) fn directory(&self) -> Option<&str> {
+        self.directory.as_deref()
     }
 
     pub(super) fn generation(&self) -> u64 {
@@ -123,8 +118,8 @@ impl ShellSlot {
     }
 
     /// The shell's process id on the host.
-    pub(crate) fn pid(&self) -> i32 {
-        self.process.pid()
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.process.as_ref().map(SandboxProcess::pid)
     }
 
     /// Makes sure that the shell is alone in a group, so that what the next command starts can be told from what
@@ -132,39 +127,57 @@ impl ShellSlot {
     ///
     /// # Errors
     /// The cgroup's.
-    pub(super) fn prepare(&mut self, cgroup: &SessionCgroup) -> Result<Prepared, PathError> {
-        if !self.process.is_alive() {
+    pub(super) fn prepare(&mut self, groups: &ProcessGroups) -> Result<Prepared, PathError> {
+        let Some(process) = self.process.as_ref().filter(|process| process.is_alive()) else {
             return Ok(Prepared::ShellEnded);
-        }
+        };
+        let pid = process.pid();
         if let Some(number) = self.group {
-            let members = cgroup.process_group(number).members()?;
-            if members.iter().all(|pid| *pid == self.pid()) {
-                return Ok(Prepared::Ready);
+            if groups.get(number).members()?.iter().all(|member| *member == pid) {
+                return Ok(Prepared::Ready(number));
             }
-            // The first group stays for the shells to come.
-            if number != FIRST_PROCESS_GROUP {
-                self.left.push(number);
-            }
+            self.group = None;
+            groups.give_back(number);
         }
-        let number = self.next_group;
-        self.next_group += 1;
-        let group = cgroup.process_group(number);
-        group.create()?;
+        let number = groups.create()?;
         self.group = Some(number);
-        match group.add(self.pid()) {
-            Ok(()) => {}
+        match groups.get(number).add(pid) {
+            Ok(()) => Ok(Prepared::Ready(number)),
             Err(error) if error.source.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-                return Ok(Prepared::ShellEnded);
+                Ok(Prepared::ShellEnded)
             }
-            Err(error) => return Err(error),
+            Err(error) => Err(error),
         }
-        // Those that still hold something stay, and are tried again with the next.
-        self.left.retain(|number| cgroup.process_group(*number).remove().is_err());
-        Ok(Prepared::Ready)
     }
 
     /// The group that the current command's processes are in, once the shell has one.
-    pub(crate) fn group(&self, cgroup: &SessionCgroup) -> Option<ProcessGroup> {
-        self.group.map(|number| cgroup.process_group(number))
+    pub(crate) fn group(&self, groups: &ProcessGroups) -> Option<ProcessGroup> {
+        self.group.map(|number| groups.get(number))
     }
+}
+
+/// Asks for a shell, and finds out its group. None where it has ended again. Blocking.
+fn find(session: &LiveSession, wanted: FindShell) -> Result<Option<(SandboxProcess, u64, u64)>, RenewError> {
+    // The runner starts the main shell in the first group itself.
+    let made = (wanted.name != MAIN_SHELL).then(|| session.groups.create_open()).transpose()?;
+    let file = made.as_ref().map(|(_, file)| file.as_fd());
+    let found = find_shell(&session.socket, wanted, file).map_err(RenewError::from);
+    let process = found.and_then(|FoundShell { generation, shell }| {
+        match SandboxProcess::inside(&session.process, shell) {
+            Ok(process) => Ok(Some((process, generation))),
+            Err(ProcessError::Ended) => Ok(None),
+            Err(error) => Err(RenewError::from(error)),
+        }
+    });
+    // One that was there already is in a group of its own.
+    let group = match &process {
+        Ok(Some((process, _))) => session.groups.find(process.pid())?,
+        _ => None,
+    };
+    if let Some((number, _)) = made
+        && group != Some(number)
+    {
+        session.groups.give_back(number);
+    }
+    Ok(process?.zip(group).map(|((process, generation), group)| (process, generation, group)))
 }

@@ -160,7 +160,7 @@ pub fn answer_failed(setup: BorrowedFd<'_>, failure: &SetupReply) -> io::Result<
 
 fn answer(setup: BorrowedFd<'_>, reply: &SetupReply, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     let bytes = postcard::to_stdvec(reply).map_err(io::Error::other)?;
-    descriptor_message::send(setup, &bytes, descriptors, SendFlags::empty())
+    descriptor_message::send(setup, &bytes, descriptors, SendFlags::empty()).map(|_| ())
 }
 
 #[cfg(test)]

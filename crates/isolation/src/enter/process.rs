@@ -9,18 +9,24 @@ use crate::controls::Control;
 use crate::plan::SANDBOX_ID;
 use crate::sys;
 
-/// A program to start as the sandbox user, in the session's cgroup, with nothing inherited but `descriptors`. It
-/// shares the runner's working directory and umask.
+/// A program to start as the sandbox user, in the session's cgroup, with nothing inherited but `descriptors`.
 #[derive(Debug)]
 pub struct StartProcess<'a> {
-    /// Absolute path inside the sandbox.
-    pub program: &'a str,
+    /// Absolute paths inside the sandbox: the first that can be executed is.
+    pub programs: &'a [String],
     /// All arguments, the name included.
     pub arguments: &'a [String],
     /// `NAME=value` each.
     pub environment: &'a [String],
     /// Which descriptor becomes which number.
     pub descriptors: &'a [(BorrowedFd<'a>, RawFd)],
+    /// The working directory. None shares the runner's own, and its umask.
+    pub directory: Option<&'a str>,
+    /// The process group to join: its `cgroup.procs`, or in v1 `tasks`, as the daemon has opened it. None is the
+    /// session's first one.
+    pub group: Option<BorrowedFd<'a>>,
+    /// Whether descriptor 0 becomes its controlling terminal.
+    pub terminal: bool,
 }
 
 /// A started process.
@@ -41,6 +47,22 @@ pub enum SpawnError {
         /// Which program.
         program: String,
     },
+    /// The working directory cannot be entered by the sandbox user.
+    #[error("failed to change to {directory:?}")]
+    Directory {
+        /// Which one.
+        directory: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// The program is not there, or cannot be executed.
+    #[error("failed to execute {program:?}")]
+    Execute {
+        /// Which program.
+        program: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
     /// A step before the program's first instruction failed.
     #[error("failed to {step} for {program}")]
     Step {
@@ -59,37 +81,47 @@ impl StartProcess<'_> {
     /// # Errors
     /// [`SpawnError`], also for what fails in the child before its exec.
     pub fn spawn(&self, entered: &Entered) -> Result<Process, SpawnError> {
-        let text =
-            |text: &str| CString::new(text).map_err(|_| SpawnError::Nul { program: self.program.to_owned() });
+        let name = || self.arguments.first().cloned().unwrap_or_default();
+        let text = |text: &str| CString::new(text).map_err(|_| SpawnError::Nul { program: name() });
         let texts = |list: &[String]| list.iter().map(|item| text(item)).collect::<Result<Vec<_>, _>>();
-        let (program, arguments, environment) =
-            (text(self.program)?, texts(self.arguments)?, texts(self.environment)?);
+        let (programs, arguments, environment) =
+            (texts(self.programs)?, texts(self.arguments)?, texts(self.environment)?);
+        let directory = self.directory.map(text).transpose()?;
         let leaked = (!entered.controls.keep(Control::Descriptors)).then(|| (entered.root.as_fd(), 77));
         let descriptors: Vec<_> = self.descriptors.iter().copied().chain(leaked).collect();
         let (pid, descriptor) = sys::spawn::spawn(&sys::spawn::Spawn {
-            program: &program,
+            programs: &programs,
             arguments: &arguments,
             environment: &environment,
             tasks: &entered.session_tasks,
-            group: match &entered.process_group {
-                None => sys::spawn::Group::None,
-                Some(group) if entered.sealed => sys::spawn::Group::Join(group.procs.as_fd()),
-                Some(group) => {
-                    let (directory, procs) = (group.directory.as_fd(), group.procs.as_fd());
-                    sys::spawn::Group::Into { directory, procs }
-                }
-            },
+            group: self.group(entered),
             filter: if entered.sealed { None } else { entered.filter.as_deref() },
             descriptors: &descriptors,
             user: SANDBOX_ID,
             sandbox_group: SANDBOX_ID,
+            directory: directory.as_ref().map_or(sys::spawn::Directory::Shared, sys::spawn::Directory::Own),
+            terminal: self.terminal,
         })
-        .map_err(|(step, source)| SpawnError::Step {
-            step,
-            program: self.program.to_owned(),
-            source,
+        .map_err(|(step, source)| match (step, self.directory) {
+            (sys::spawn::ENTER_STEP, Some(directory)) => {
+                SpawnError::Directory { directory: directory.to_owned(), source }
+            }
+            (sys::spawn::EXECUTE_STEP, _) => SpawnError::Execute { program: name(), source },
+            _ => SpawnError::Step { step, program: name(), source },
         })?;
         Ok(Process { pid, descriptor })
+    }
+
+    fn group<'b>(&'b self, entered: &'b Entered) -> sys::spawn::Group<'b> {
+        match (self.group, &entered.process_group) {
+            (Some(file), _) => sys::spawn::Group::Join(file),
+            (None, None) => sys::spawn::Group::None,
+            (None, Some(group)) if entered.sealed => sys::spawn::Group::Join(group.procs.as_fd()),
+            (None, Some(group)) => {
+                let (directory, procs) = (group.directory.as_fd(), group.procs.as_fd());
+                sys::spawn::Group::Into { directory, procs }
+            }
+        }
     }
 }
 
@@ -133,6 +165,8 @@ pub struct ChildExit {
     pub pid: i32,
     /// Its exit status; 128 + N after death by signal N.
     pub status: i32,
+    /// The signal it died by, if it did.
+    pub signal: Option<i32>,
 }
 
 /// Reaps one ended child, of those the runner started and those it inherited, or returns none. Never blocks.
@@ -141,7 +175,7 @@ pub struct ChildExit {
 /// The kernel's; that there is no child at all is none.
 pub fn reap_child() -> io::Result<Option<ChildExit>> {
     match sys::spawn::reap() {
-        Ok(found) => Ok(found.map(|(pid, status)| ChildExit { pid, status })),
+        Ok(found) => Ok(found.map(|(pid, status, signal)| ChildExit { pid, status, signal })),
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),
         Err(error) => Err(error),
     }

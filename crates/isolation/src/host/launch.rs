@@ -324,7 +324,7 @@ fn send_plan(
 ) -> io::Result<()> {
     let bytes = postcard::to_stdvec(&(cgroups, plan)).map_err(io::Error::other)?;
     let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    descriptor_message::send(setup, &bytes, &descriptors, SendFlags::empty())
+    descriptor_message::send(setup, &bytes, &descriptors, SendFlags::empty()).map(|_| ())
 }
 
 fn receive_reply(setup: BorrowedFd<'_>) -> io::Result<(SetupReply, Vec<OwnedFd>)> {

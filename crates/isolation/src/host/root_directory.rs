@@ -383,5 +383,6 @@ fn explain(action: &'static str, path: &str, error: Errno) -> FileError {
     }
 }
 
+mod free_space;
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,8 @@ use crate::seccomp::Instruction;
 
 /// A program to start, with everything the child does before the exec.
 pub(crate) struct Spawn<'a> {
-    /// Absolute path inside the sandbox.
-    pub(crate) program: &'a CString,
+    /// Absolute paths inside the sandbox: the first that can be executed is.
+    pub(crate) programs: &'a [CString],
     pub(crate) arguments: &'a [CString],
     pub(crate) environment: &'a [CString],
     /// v1 `tasks` files, opened by the daemon, that the child writes itself into. A thread that moves itself, and only
@@ -23,6 +23,10 @@ pub(crate) struct Spawn<'a> {
     pub(crate) filter: Option<&'a [Instruction]>,
     /// Which descriptor becomes which number; all others close.
     pub(crate) descriptors: &'a [(BorrowedFd<'a>, RawFd)],
+    /// Whose working directory and umask it has.
+    pub(crate) directory: Directory<'a>,
+    /// Whether descriptor 0 becomes its controlling terminal.
+    pub(crate) terminal: bool,
     /// The user and group that the child becomes; both are the runner's saved ids.
     pub(crate) user: u32,
     pub(crate) sandbox_group: u32,
@@ -42,19 +46,35 @@ pub(crate) enum Group<'a> {
     Join(BorrowedFd<'a>),
 }
 
+/// The working directory and umask of a started process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Directory<'a> {
+    /// The caller's own, before and after the exec (`CLONE_FS`): that is how the runner knows a shell's directory
+    /// without asking it.
+    Shared,
+    /// This one, as its user may enter it, and a umask of 022.
+    Own(&'a CString),
+}
+
 /// What the child failed at before it became the program, as the byte it reports.
-pub(crate) const STEPS: [&str; 6] = [
+pub(crate) const STEPS: [&str; 8] = [
     "join the session's cgroup",
     "start a new session",
     "become the sandbox user",
     "arrange descriptors",
+    "take the terminal",
+    ENTER_STEP,
     "install the seccomp filter",
-    "execute the program",
+    EXECUTE_STEP,
 ];
 
-/// Starts the program and returns its process id and descriptor. The child shares the caller's working directory and
-/// umask (`CLONE_FS`), before and after the exec: that is how the runner knows a shell's directory without asking it.
-/// Returns once the exec has happened, or with the name of the step that failed.
+/// The step of changing to the program's directory.
+pub(crate) const ENTER_STEP: &str = "change to the directory";
+/// The step of the exec itself.
+pub(crate) const EXECUTE_STEP: &str = "execute the program";
+
+/// Starts the program and returns its process id and descriptor. Returns once the exec has happened, or with the name of
+/// the step that failed.
 pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, io::Error)> {
     let arguments = pointers(spawn.arguments);
     let environment = pointers(spawn.environment);
@@ -65,7 +85,7 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
         .map_err(|error| ("make a pipe", error.into()))?;
     drop(low_writer);
     let mut pidfd: RawFd = -1;
-    let (pid, procs) = match fork_into(spawn.group, &mut pidfd) {
+    let (pid, procs) = match fork_into(spawn, &mut pidfd) {
         Ok(forked) => forked,
         Err(error) => return Err(("fork", error)),
     };
@@ -91,26 +111,27 @@ pub(crate) fn spawn(spawn: &Spawn<'_>) -> Result<(i32, OwnedFd), (&'static str, 
 }
 
 /// Forks, and says which `cgroup.procs` the child has still to join.
-fn fork_into<'a>(group: Group<'a>, pidfd: &mut RawFd) -> io::Result<(libc::c_long, Option<BorrowedFd<'a>>)> {
-    let (directory, mut procs) = match group {
+fn fork_into<'a>(spawn: &Spawn<'a>, pidfd: &mut RawFd) -> io::Result<(libc::c_long, Option<BorrowedFd<'a>>)> {
+    let shared = if matches!(spawn.directory, Directory::Shared) { libc::CLONE_FS } else { 0 };
+    let (directory, mut procs) = match spawn.group {
         Group::None => (None, None),
         Group::Into { directory, .. } => (Some(directory), None),
         Group::Join(procs) => (None, Some(procs)),
     };
-    let mut pid = fork(directory, pidfd);
-    if let Group::Into { procs: moved_by, .. } = group
+    let mut pid = fork(shared, directory, pidfd);
+    if let Group::Into { procs: moved_by, .. } = spawn.group
         && pid < 0
         && io::Error::last_os_error().raw_os_error() == Some(libc::ENOENT)
     {
         procs = Some(moved_by);
-        pid = fork(None, pidfd);
+        pid = fork(shared, None, pidfd);
     }
     if pid < 0 { Err(io::Error::last_os_error()) } else { Ok((pid, procs)) }
 }
 
 /// Forks: without CLONE_VM and without a stack of its own, the child is a copy of the calling process.
-fn fork(directory: Option<BorrowedFd<'_>>, pidfd: &mut RawFd) -> libc::c_long {
-    let flags = libc::CLONE_FS | libc::CLONE_PIDFD;
+fn fork(shared: libc::c_int, directory: Option<BorrowedFd<'_>>, pidfd: &mut RawFd) -> libc::c_long {
+    let flags = shared | libc::CLONE_PIDFD;
     if let Some(directory) = directory {
         // SAFETY: all-zero is a valid value of that plain struct of numbers.
         let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
@@ -163,15 +184,44 @@ fn become_program(
     if let Err(error) = arrange_descriptors(spawn.descriptors) {
         return (3, number(error));
     }
+    // SAFETY: an integer argument only; the child leads a session that has no terminal yet (ioctl_tty(2), TIOCSCTTY).
+    if spawn.terminal && unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0 {
+        return (4, number(io::Error::last_os_error()));
+    }
+    if let Directory::Own(path) = spawn.directory {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        if let Err(error) = rustix::process::chdir(path) {
+            return (5, error.raw_os_error());
+        }
+    }
     signals::reset_all();
     if let Some(filter) = spawn.filter
         && let Err(error) = seccomp_filter::install_filter(filter)
     {
-        return (4, number(error));
+        return (6, number(error));
     }
-    // SAFETY: the arrays are NULL-terminated and point into strings that the caller keeps alive.
-    unsafe { libc::execve(spawn.program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
-    (5, number(io::Error::last_os_error()))
+    (7, number(execute_first(spawn.programs, arguments, environment)))
+}
+
+/// Executes the first program that can be, as execvp(3) goes through `PATH`: one that is not there, or may not be
+/// executed, does not end the search. Returns only on failure.
+fn execute_first(
+    programs: &[CString],
+    arguments: &[*const libc::c_char],
+    environment: &[*const libc::c_char],
+) -> io::Error {
+    let mut error = io::Error::from_raw_os_error(libc::ENOENT);
+    for program in programs {
+        // SAFETY: the arrays are NULL-terminated and point into strings that the caller keeps alive.
+        unsafe { libc::execve(program.as_ptr(), arguments.as_ptr(), environment.as_ptr()) };
+        let failed = io::Error::last_os_error();
+        match failed.raw_os_error() {
+            Some(libc::ENOENT | libc::ENOTDIR) => {}
+            Some(libc::EACCES) => error = failed,
+            _ => return failed,
+        }
+    }
+    error
 }
 
 /// Changes all ids of the process; raw calls, because the runner has no other threads to keep in step.
@@ -212,14 +262,17 @@ fn arrange_descriptors(descriptors: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()
     Ok(())
 }
 
-/// Reaps one ended child without blocking and returns its id and status, 128 + N after death by signal N.
-pub(crate) fn reap() -> io::Result<Option<(i32, i32)>> {
+/// Reaps one ended child without blocking and returns its id, its status, 128 + N after death by signal N, and N.
+pub(crate) fn reap() -> io::Result<Option<(i32, i32, Option<i32>)>> {
     let mut status = 0;
     // SAFETY: `status` is valid for the call.
     match unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::__WALL) } {
         0 => Ok(None),
-        pid if pid > 0 && libc::WIFSIGNALED(status) => Ok(Some((pid, 128 + libc::WTERMSIG(status)))),
-        pid if pid > 0 => Ok(Some((pid, libc::WEXITSTATUS(status)))),
+        pid if pid > 0 && libc::WIFSIGNALED(status) => {
+            let signal = libc::WTERMSIG(status);
+            Ok(Some((pid, 128 + signal, Some(signal))))
+        }
+        pid if pid > 0 => Ok(Some((pid, libc::WEXITSTATUS(status), None))),
         _ => Err(io::Error::last_os_error()),
     }
 }

@@ -38,9 +38,10 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &ExecArguments) -> 
     let mut interrupts = Interrupts::listen()?;
     let client = connection::connect(global)?;
     let request = ExecRequest {
-        cmd: shell_quote::join(&arguments.command),
+        cmd: Some(shell_quote::join(&arguments.command)),
         timeout_ms: arguments.timeout_ms,
         raw_output: arguments.raw,
+        ..ExecRequest::default()
     };
     let ending = stream_command(&client, &arguments.id, &request, &mut interrupts).await?;
     Ok(ExitCode::from(ending.exit_status()))

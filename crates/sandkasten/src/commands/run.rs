@@ -114,9 +114,10 @@ async fn run_reported(
         output::note(&report::isolation(&detailed, output::stderr_colour()));
     }
     let request = ExecRequest {
-        cmd: shell_quote::join(&arguments.command),
+        cmd: Some(shell_quote::join(&arguments.command)),
         timeout_ms: arguments.timeout_ms,
         raw_output: arguments.raw,
+        ..ExecRequest::default()
     };
     let started = Instant::now();
     let ending = stream_command(client, &session.id, &request, interrupts).await?;

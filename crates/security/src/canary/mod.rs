@@ -232,9 +232,10 @@ impl Canary<'_> {
     async fn stay(&self) -> Result<ExecStream, CanaryError> {
         let failed = |source| CanaryError::Request { what: "start a command in the canary", source };
         let request = ExecRequest {
-            cmd: format!("/workspace/{PROGRAM} hold"),
+            cmd: Some(format!("/workspace/{PROGRAM} hold")),
             timeout_ms: Some(STAY_MS),
             raw_output: true,
+            ..ExecRequest::default()
         };
         let mut stream = self.client.exec_stream(&self.session.id, &request).await.map_err(failed)?;
         match stream.next().await {
@@ -279,7 +280,12 @@ impl Canary<'_> {
 
     /// Runs a command and returns its exit status and output.
     async fn exec(&self, command: String) -> Result<(i32, String), CanaryError> {
-        let request = ExecRequest { cmd: command, timeout_ms: Some(STAY_MS), raw_output: true };
+        let request = ExecRequest {
+            cmd: Some(command),
+            timeout_ms: Some(STAY_MS),
+            raw_output: true,
+            ..ExecRequest::default()
+        };
         let failed = |source| CanaryError::Request { what: "run a command in the canary", source };
         let result = self.client.exec(&self.session.id, &request).await.map_err(failed)?;
         Ok((result.exit_code, result.output))

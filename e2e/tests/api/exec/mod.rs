@@ -1,10 +1,14 @@
-//! `exec` and `exec/stream`: one command in the session's shell.
+//! `exec` and `exec/stream`: one command in a session.
 
 mod command;
+mod options;
 mod output;
 mod queue;
+mod separate;
 mod shell;
+mod shells;
 mod status;
 mod stream;
 mod stream_end;
 mod timeout;
+mod verdict;

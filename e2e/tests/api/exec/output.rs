@@ -104,6 +104,6 @@ fn an_exec_does_not_wait_for_what_it_left_in_the_background() {
 }
 
 async fn raw(session: &TestSession, command: &str) -> ExecResult {
-    let request = ExecRequest { cmd: command.to_owned(), timeout_ms: None, raw_output: true };
+    let request = ExecRequest { cmd: Some(command.to_owned()), raw_output: true, ..ExecRequest::default() };
     session.client.exec(&session.id, &request).await.expect("a result")
 }

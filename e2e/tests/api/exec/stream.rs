@@ -73,8 +73,11 @@ fn characters_and_sequences_that_are_cut_in_two_are_whole_in_the_stream() {
             let (output, _) = read(session.stream(&printed.join("; sleep 0.1; ")).await).await;
             assert_eq!(output, text, "{pieces:?}");
         }
-        let request =
-            ExecRequest { cmd: r"printf '\033[1ma\r\n'".to_owned(), timeout_ms: None, raw_output: true };
+        let request = ExecRequest {
+            cmd: Some(r"printf '\033[1ma\r\n'".to_owned()),
+            raw_output: true,
+            ..ExecRequest::default()
+        };
         let stream = session.client.exec_stream(&session.id, &request).await.expect("a stream");
         assert_eq!(read(stream).await.0, "\u{1b}[1ma\r\n");
     });

@@ -12,9 +12,9 @@ fn a_timeout_is_an_error_event_behind_the_output() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;
         let request = ExecRequest {
-            cmd: "kept=yes; echo before; sleep 1000".to_owned(),
+            cmd: Some("kept=yes; echo before; sleep 1000".to_owned()),
             timeout_ms: Some(300),
-            raw_output: false,
+            ..ExecRequest::default()
         };
         let mut stream = session.client.exec_stream(&session.id, &request).await.expect("a stream");
         let first = stream.next().await.expect("an event").expect("a sound one");

@@ -1,64 +1,87 @@
-//! `…/exec` and `…/exec/stream`: one command in the session's shell.
+//! `…/exec` and `…/exec/stream`: one command, with its result or as a stream; `…/exec/{exec_id}`: the result once more.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, StatusCode};
 use jiff::Timestamp;
-use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed, ExecRequest, ExecResult};
-use sandkasten_api::id::SessionId;
-use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_OUTPUT_BYTES, MAX_TIMEOUT_MS, STREAM_HEARTBEAT_SECONDS};
-use serde::Serialize;
+use sandkasten_api::error::{ErrorCode, ErrorDetails};
+use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed, ExecRequest, ExecResult, StreamName};
+use sandkasten_api::id::{ExecId, SessionId};
+use sandkasten_api::limits::{MAX_TIMEOUT_MS, STREAM_HEARTBEAT_SECONDS};
+use sandkasten_api::verdict::{Reason, Verdict};
+use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
+use sandkasten_protocol::{Captured, Stream};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::http::api_error::ApiError;
+use crate::http::event_stream::{self, PIECES_IN_FLIGHT, event};
+use crate::http::exec_request::exec_options;
 use crate::http::json_body::JsonBody;
-use crate::http::path_id::PathId;
+use crate::http::output_document::OutputDocument;
+use crate::http::path_id::{PathId, PathIds};
 use crate::http::request_id::RequestId;
 use crate::http::router::ApiState;
-use crate::session::{ExecEvent, ExecFailure, ExecOptions, LiveSession, OutputText};
+use crate::session::{
+    ExecEvent, ExecFailure, ExecOptions, Job, JobEnd, LiveSession, OutputText, milliseconds,
+};
 
-/// Pieces of a stream that wait for a slow client; then the command is not read any further.
-const PIECES_IN_FLIGHT: usize = 16;
+/// Names the exec also where the body has not come to its end.
+const EXEC_ID: HeaderName = HeaderName::from_static("x-exec-id");
 
 /// Runs a command and answers with its whole output.
 pub(in crate::http) async fn run(
     State(state): State<ApiState>,
     PathId(id): PathId,
     JsonBody(request): JsonBody<ExecRequest>,
-) -> Result<Json<ExecResult>, ApiError> {
-    let (session, options, mut text) = accept(&state, id, request, Some(MAX_OUTPUT_BYTES as u64)).await?;
-    let mut output = String::new();
-    let mut bytes = 0;
-    let mut events = state.sessions.exec(session, options).await;
+) -> Result<Response, ApiError> {
+    let (session, options) = accept(&state, id, request, false).await?;
+    let capture = options.capture;
+    let (job, mut events) = state.sessions.exec(session, options).await?;
+    let mut captured = [Captured::new(capture), Captured::new(capture)];
     while let Some(event) = events.recv().await {
         match event {
             ExecEvent::Output(piece) => {
-                bytes += piece.len();
-                output.push_str(&text.push(&piece));
+                // In order, or the session would have refused them.
+                captured[piece.stream.index()].push_at(piece.offset, &piece.bytes);
             }
-            ExecEvent::End(end) => {
-                output.push_str(&text.finish());
-                return Ok(Json(ExecResult {
-                    exit_code: end.exit_code,
-                    cwd: end.cwd,
-                    output,
-                    truncated: end.truncated,
-                    duration_ms: milliseconds(end.duration),
-                }));
-            }
-            ExecEvent::Failure(failure) => {
-                output.push_str(&text.finish());
-                return Err(ApiError::from(failure).with_output(output, bytes >= MAX_OUTPUT_BYTES));
-            }
+            ExecEvent::End(end) => return respond(&job, &end, captured),
+            ExecEvent::Failure(failure) => return Err(describe(failure, &job)),
         }
     }
     Err(ApiError::panicked("a command's task ended without a result"))
+}
+
+/// How long a client waits for a result.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ResultQuery {
+    wait_ms: Option<u64>,
+}
+
+/// Answers with the result of an exec that has ended, or says where it is in its life.
+pub(in crate::http) async fn result(
+    State(state): State<ApiState>,
+    PathIds(id, exec): PathIds,
+    query: Result<Query<ResultQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(exec)?;
+    let patience = Duration::from_millis(query.wait_ms.unwrap_or_default().min(MAX_TIMEOUT_MS));
+    match tokio::time::timeout(patience, job.ended()).await {
+        Ok(Some(end)) => {
+            let captured = state.sessions.output(&session, &job).await?;
+            respond(&job, &end, captured)
+        }
+        _ => Ok((StatusCode::ACCEPTED, Json(job.describe())).into_response()),
+    }
 }
 
 /// Runs a command and streams its output as Server-Sent Events.
@@ -68,20 +91,14 @@ pub(in crate::http) async fn stream(
     Extension(request_id): Extension<RequestId>,
     JsonBody(request): JsonBody<ExecRequest>,
 ) -> Result<Response, ApiError> {
-    let (session, options, text) = accept(&state, id, request, None).await?;
+    let (session, options) = accept(&state, id, request, true).await?;
+    let (raw, separate) = (options.raw_output, options.separate);
+    let (job, events) = state.sessions.exec(session, options).await?;
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    let events = state.sessions.exec(session, options).await;
-    tokio::spawn(forward(events, pieces, text, request_id));
-    let body = Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
-        receiver.recv().await.map(|piece: Bytes| (Ok::<_, Infallible>(piece), receiver))
-    }));
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        // Proxies would otherwise hold the pieces back.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    Ok((headers, body).into_response())
+    let header = exec_header(job.id);
+    let texts = [OutputText::new(raw), OutputText::new(raw)];
+    tokio::spawn(forward(events, pieces, EventText { job, texts, separate, request_id }));
+    Ok(([header], event_stream::respond(receiver)).into_response())
 }
 
 /// Checks a request and finds its session.
@@ -89,43 +106,136 @@ async fn accept(
     state: &ApiState,
     id: SessionId,
     request: ExecRequest,
-    output_limit: Option<u64>,
-) -> Result<(Arc<LiveSession>, ExecOptions, OutputText), ApiError> {
-    let bytes = request.cmd.len();
-    if bytes == 0 {
-        return Err(ApiError::invalid("cmd is empty; give 1 byte to 1 MiB of shell"));
+    streamed: bool,
+) -> Result<(Arc<LiveSession>, ExecOptions), ApiError> {
+    let options = exec_options(request, state.sessions.config().defaults.max_exec_timeout_ms, streamed)?;
+    Ok((state.sessions.find(&id).await?, options))
+}
+
+fn exec_header(id: ExecId) -> (HeaderName, HeaderValue) {
+    let value = HeaderValue::from_str(&id.to_string()).unwrap_or(HeaderValue::from_static(""));
+    (EXEC_ID, value)
+}
+
+/// The answer for something that has ended: a result, or an error where it ran past its timeout.
+fn respond(job: &Job, end: &JobEnd, mut captured: [Captured; 2]) -> Result<Response, ApiError> {
+    for (captured, written) in captured.iter_mut().zip(end.written) {
+        captured.end_at(written);
     }
-    if bytes > MAX_COMMAND_BYTES {
-        return Err(ApiError::invalid(format!(
-            "cmd has {bytes} bytes, at most {MAX_COMMAND_BYTES} are taken; write the script with /fs/write and run it"
-        )));
-    }
-    if request.cmd.contains('\0') {
-        return Err(ApiError::invalid("cmd holds a NUL byte, which no shell takes"));
-    }
-    let most = state.sessions.config().defaults.max_exec_timeout_ms;
-    let timeout_ms = match request.timeout_ms {
-        None | Some(0) => most,
-        Some(timeout) if timeout <= MAX_TIMEOUT_MS => timeout.min(most),
-        Some(timeout) => {
-            return Err(ApiError::invalid(format!(
-                "timeout_ms is {timeout}; allowed are 0 to {MAX_TIMEOUT_MS}"
-            )));
-        }
+    let (raw, separate, timeout_ms) = {
+        let note = job.note();
+        (note.raw_output, note.separate, note.timeout_ms)
     };
-    let session = state.sessions.find(&id).await?;
-    let options =
-        ExecOptions { command: request.cmd, timeout: Duration::from_millis(timeout_ms), output_limit };
-    Ok((session, options, OutputText::new(request.raw_output)))
+    let [output, error] = captured.map(|captured| OutputDocument::render(captured, raw));
+    let omitted_bytes = output.omitted_bytes.saturating_add(error.omitted_bytes);
+    if end.verdict.reason == Reason::Timeout {
+        return Err(timed_out(job, end, timeout_ms).with_output(output.text + &error.text, omitted_bytes > 0));
+    }
+    let result = ExecResult {
+        exec_id: job.id,
+        exit_code: end.exit_code,
+        cwd: directory(end),
+        stdout: separate.then(|| output.text.clone()),
+        stderr: separate.then_some(error.text),
+        output: output.text,
+        truncated: omitted_bytes > 0,
+        omitted_bytes,
+        duration_ms: milliseconds(end.duration),
+        verdict: end.verdict.clone(),
+    };
+    Ok(([exec_header(job.id)], Json(result)).into_response())
+}
+
+fn directory(end: &JobEnd) -> String {
+    end.cwd.clone().unwrap_or_else(|| WORKSPACE_DIRECTORY.to_owned())
+}
+
+fn timed_out(job: &Job, end: &JobEnd, timeout_ms: Option<u64>) -> ApiError {
+    let limit = timeout_ms.unwrap_or_default();
+    let message = format!("the command ran past its timeout of {limit} ms and was killed");
+    ApiError::new(ErrorCode::CommandTimeout, message).with_details(ErrorDetails {
+        timeout_ms,
+        shell_restarted: Some(end.shell_restarted),
+        exec_id: Some(job.id),
+        verdict: Some(end.verdict.clone()),
+        ..ErrorDetails::default()
+    })
+}
+
+/// A failure, with what a program can branch on where the sandbox has gone.
+fn describe(failure: ExecFailure, job: &Job) -> ApiError {
+    let error = ApiError::from(failure);
+    if error.code() != ErrorCode::SessionNotRunning {
+        return error;
+    }
+    error.with_details(ErrorDetails {
+        exec_id: Some(job.id),
+        verdict: Some(Verdict::sandbox_lost()),
+        ..ErrorDetails::default()
+    })
+}
+
+/// What turns events of a command into text.
+struct EventText {
+    job: Arc<Job>,
+    texts: [OutputText; 2],
+    separate: bool,
+    request_id: RequestId,
+}
+
+impl EventText {
+    fn chunk(&self, stream: Stream, text: String) -> String {
+        if text.is_empty() {
+            return String::new();
+        }
+        let name = if stream == Stream::Error { StreamName::Stderr } else { StreamName::Stdout };
+        let stream = self.separate.then_some(name);
+        event("chunk", &ExecChunk { chunk: text, timestamp: Timestamp::now().as_millisecond(), stream })
+    }
+
+    /// What was held back of characters that never came to their end.
+    fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        for stream in [Stream::Output, Stream::Error] {
+            let text = self.texts[stream.index()].finish();
+            rest.push_str(&self.chunk(stream, text));
+        }
+        rest
+    }
+
+    fn done(&self, end: &JobEnd) -> String {
+        if end.verdict.reason == Reason::Timeout {
+            let error = timed_out(&self.job, end, self.job.note().timeout_ms);
+            return self.failed(error, Some(end.verdict.clone()));
+        }
+        let done = ExecDone {
+            exec_id: self.job.id,
+            exit_code: end.exit_code,
+            cwd: directory(end),
+            duration_ms: milliseconds(end.duration),
+            verdict: end.verdict.clone(),
+        };
+        event("done", &done)
+    }
+
+    /// Describes a failure in a stream that has begun; an internal one is logged here, as no answer can carry it any more.
+    fn failed(&self, error: ApiError, verdict: Option<Verdict>) -> String {
+        let message = match error.internal_reason() {
+            None => error.message().to_owned(),
+            Some(reason) => {
+                let RequestId(request_id) = &self.request_id;
+                tracing::error!(request_id, reason, "a streamed command failed");
+                format!("the daemon failed; its log has the reason under request id {request_id}")
+            }
+        };
+        let failed =
+            ExecFailed { error: message, error_code: error.code(), exec_id: Some(self.job.id), verdict };
+        event("error", &failed)
+    }
 }
 
 /// Turns events of a command into events of a stream, until the client or the command ends.
-async fn forward(
-    mut events: mpsc::Receiver<ExecEvent>,
-    pieces: mpsc::Sender<Bytes>,
-    mut text: OutputText,
-    RequestId(request_id): RequestId,
-) {
+async fn forward(mut events: mpsc::Receiver<ExecEvent>, pieces: mpsc::Sender<Bytes>, mut text: EventText) {
     let heartbeat = Duration::from_secs(STREAM_HEARTBEAT_SECONDS);
     loop {
         let event = tokio::select! {
@@ -139,73 +249,20 @@ async fn forward(
             }
         };
         let (piece, last) = match event {
-            Some(ExecEvent::Output(bytes)) => (chunk(text.push(&bytes)), false),
-            Some(ExecEvent::End(end)) => {
-                let mut piece = chunk(text.finish());
-                let done = ExecDone {
-                    exit_code: end.exit_code,
-                    cwd: end.cwd,
-                    duration_ms: milliseconds(end.duration),
-                };
-                piece.push_str(&sse("done", &done));
-                (piece, true)
+            Some(ExecEvent::Output(piece)) => {
+                let shown = text.texts[piece.stream.index()].push(&piece.bytes);
+                (text.chunk(piece.stream, shown), false)
             }
+            Some(ExecEvent::End(end)) => (text.rest() + &text.done(&end), true),
             Some(ExecEvent::Failure(failure)) => {
-                let failed = describe_failure(failure, &request_id);
-                (chunk(text.finish()) + &sse("error", &failed), true)
+                let error = describe(failure, &text.job);
+                let lost = error.code() == ErrorCode::SessionNotRunning;
+                (text.rest() + &text.failed(error, lost.then(Verdict::sandbox_lost)), true)
             }
             None => return,
         };
         if (!piece.is_empty() && pieces.send(piece.into()).await.is_err()) || last {
             return;
         }
-    }
-}
-
-/// Describes a failure in a stream that has begun; an internal one is logged here, as no answer can carry it any more.
-fn describe_failure(failure: ExecFailure, request_id: &str) -> ExecFailed {
-    let error = ApiError::from(failure);
-    let message = match error.internal_reason() {
-        None => error.message().to_owned(),
-        Some(reason) => {
-            tracing::error!(request_id, reason, "a streamed command failed");
-            format!("the daemon failed; its log has the reason under request id {request_id}")
-        }
-    };
-    ExecFailed { error: message, error_code: error.code() }
-}
-
-fn chunk(text: String) -> String {
-    if text.is_empty() {
-        return String::new();
-    }
-    sse("chunk", &ExecChunk { chunk: text, timestamp: Timestamp::now().as_millisecond() })
-}
-
-/// Renders one event. JSON has no line breaks of its own; three more characters count as line breaks for some readers
-/// and are escaped as well.
-fn sse(event: &str, data: &impl Serialize) -> String {
-    let json = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
-    let json =
-        json.replace('\u{85}', "\\u0085").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");
-    format!("event: {event}\ndata: {json}\n\n")
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::chunk;
-
-    #[test]
-    fn characters_that_some_readers_break_lines_at_are_escaped() {
-        let event = chunk("a\u{2028}b\u{2029}c\u{85}d\re\nf\u{b}g".to_owned());
-        assert_eq!(event.lines().count(), 3, "{event:?}");
-        assert!(!event.contains(['\u{2028}', '\u{2029}', '\u{85}', '\r', '\u{b}']));
-        assert!(
-            event.starts_with("event: chunk\ndata: {\"chunk\":\"a\\u2028b\\u2029c\\u0085d\\re\\nf\\u000bg\"")
-        );
     }
 }

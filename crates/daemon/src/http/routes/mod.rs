@@ -3,6 +3,7 @@
 pub(super) mod exec;
 pub(super) mod files;
 pub(super) mod health;
+pub(super) mod processes;
 pub(super) mod sessions;
 pub(super) mod workspace_files;
 pub(super) mod workspaces;

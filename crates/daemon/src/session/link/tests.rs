@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::net::SendFlags;
 use sandkasten_isolation::descriptor_message;
-use sandkasten_protocol::{Finished, Incoming, Reply, Request, VERSION, encode_output, encode_reply};
+use sandkasten_protocol::{
+    Finished, Incoming, JobState, Reply, Request, Stream, VERSION, encode_output, encode_reply,
+};
 use tokio::net::UnixStream;
 
 use super::{Description, Link, LinkError, describe_within};
@@ -67,15 +69,15 @@ fn describe_bytes(bytes: Vec<u8>) -> LinkError {
 }
 
 fn description(cwd: &str) -> Vec<u8> {
-    let reply = Reply::Description { version: VERSION, generation: 1, cwd: cwd.to_owned() };
+    let reply = Reply::Description { version: VERSION, cwd: cwd.to_owned(), jobs: Vec::new() };
     encode_reply(&reply).expect("it fits")
 }
 
 #[test]
 fn a_sound_description_is_taken() {
     let runner = HostileRunner::new(|stream| {
-        let (a, b) = (stream.as_fd(), stream.as_fd());
-        descriptor_message::send(a, &description("/a\nb"), &[a, b], SendFlags::empty()).expect("sent");
+        let root = stream.as_fd();
+        descriptor_message::send(root, &description("/a\nb"), &[root], SendFlags::empty()).expect("sent");
     });
     assert_eq!(runner.described().0.expect("a description").cwd, "/a\nb");
 }
@@ -86,7 +88,7 @@ fn a_runner_that_says_nothing_or_byte_after_byte_is_given_up_in_time() {
         stream.read_to_end(&mut Vec::new()).ok();
     });
     let slow = HostileRunner::new(|mut stream| {
-        for byte in encode_output(&[0; 1 << 20]).expect("it fits") {
+        for byte in encode_output(Stream::Output, 0, &[0; 1 << 20]).expect("it fits") {
             std::thread::sleep(PATIENCE / 20);
             if stream.write_all(&[byte]).is_err() {
                 return;
@@ -129,14 +131,14 @@ fn a_runner_that_accepts_no_connection_is_given_up_in_time() {
 }
 
 #[test]
-fn descriptors_beyond_the_two_are_refused_and_not_kept() {
+fn descriptors_beyond_the_one_are_refused_and_not_kept() {
     let (kept, sent) = std::io::pipe().expect("a pipe");
-    for count in [3, 250] {
+    for count in [2, 250] {
         let sent = sent.try_clone().expect("a copy");
         let runner = HostileRunner::new(move |stream| {
             let many = vec![sent.as_fd(); count];
             // One byte of a large frame a message: without a bound there would be room for millions.
-            for byte in encode_output(&[0; 4_000]).expect("it fits") {
+            for byte in encode_output(Stream::Output, 0, &[0; 4_000]).expect("it fits") {
                 if descriptor_message::send(stream.as_fd(), &[byte], &many, SendFlags::empty()).is_err() {
                     return;
                 }
@@ -153,24 +155,34 @@ fn descriptors_beyond_the_two_are_refused_and_not_kept() {
 #[test]
 fn a_description_without_descriptors_or_of_another_version_is_refused() {
     assert!(matches!(describe_bytes(description("/")), LinkError::Version { version: VERSION }));
-    let other = Reply::Description { version: VERSION + 1, generation: 1, cwd: "no directory".to_owned() };
+    let other = Reply::Description { version: VERSION + 1, cwd: "no directory".to_owned(), jobs: Vec::new() };
     let error = describe_bytes(encode_reply(&other).expect("it fits"));
     assert!(matches!(error, LinkError::Version { version } if version == VERSION + 1));
-    for reply in [Reply::Busy, Reply::NothingRuns, Reply::ShellChanged] {
+    for reply in [Reply::Busy, Reply::NoSuchJob, Reply::ShellChanged] {
         assert!(matches!(describe_bytes(encode_reply(&reply).expect("it fits")), LinkError::Unexpected));
     }
-    assert!(matches!(describe_bytes(encode_output(b"/").expect("it fits")), LinkError::Unexpected));
+    assert!(matches!(
+        describe_bytes(encode_output(Stream::Output, 0, b"/").expect("it fits")),
+        LinkError::Unexpected
+    ));
 }
 
 #[test]
 fn an_answer_longer_than_any_is_refused_before_its_end() {
-    assert!(matches!(describe_bytes(encode_output(&[0; 1 << 20]).expect("it fits")), LinkError::Endless));
+    assert!(matches!(
+        describe_bytes(encode_output(Stream::Output, 0, &[0; (2 << 20) + 9_000]).expect("it fits")),
+        LinkError::Endless
+    ));
 }
 
 #[test]
 fn what_cannot_be_a_directory_is_none() {
     for cwd in ["", "relative", "/a\0b", &format!("/{}", "a".repeat(3 * 4096))] {
         assert!(matches!(describe_bytes(description(cwd)), LinkError::Directory), "{cwd:.20}");
+        let finished = Some(Finished { cwd: Some(cwd.to_owned()), ..Finished::default() });
+        let jobs = vec![JobState { job: 1, note: Vec::new(), finished }];
+        let lie = Reply::Description { version: VERSION, cwd: "/".to_owned(), jobs };
+        assert!(matches!(describe_bytes(encode_reply(&lie).expect("it fits")), LinkError::Directory));
     }
 }
 
@@ -219,9 +231,7 @@ async fn hear(bytes: Vec<u8>) -> (Vec<Incoming>, LinkError) {
 
 #[tokio::test]
 async fn a_link_hands_on_sound_frames_and_refuses_the_first_other() {
-    let finished = |cwd: &str| {
-        Reply::Finished(Finished { status: 0, cwd: cwd.to_owned(), truncated: false, generation: 1 })
-    };
+    let finished = |cwd: &str| Reply::Finished(Finished { cwd: Some(cwd.to_owned()), ..Finished::default() });
     let sound = encode_reply(&finished("/")).expect("it fits");
     let (frames, error) = hear([sound.clone(), sound.clone()].concat()).await;
     assert_eq!(frames.len(), 2);
@@ -240,7 +250,9 @@ async fn random_frames_on_a_link_are_refused_without_a_panic_or_a_hang() {
     for _ in 0..2_000 {
         let mut bytes = Vec::new();
         for _ in 0..random.usize(..5) {
-            bytes.extend(encode_output(&vec![7; random.usize(..500)]).expect("it fits"));
+            bytes.extend(
+                encode_output(Stream::Error, random.u64(..), &vec![7; random.usize(..500)]).expect("it fits"),
+            );
         }
         for _ in 0..random.usize(..3) {
             if !bytes.is_empty() {
@@ -259,8 +271,7 @@ async fn a_runner_that_reads_nothing_holds_a_command_up_only_as_long_as_its_call
     let directory = tempfile::tempdir().expect("a directory");
     let socket = directory.path().join("s");
     let _listener = UnixListener::bind(&socket).expect("bound");
-    let command =
-        sandkasten_protocol::RunCommand { generation: 1, command: "x".repeat(1 << 20), output_limit: None };
+    let command = sandkasten_protocol::RunCommand { command: "x".repeat(1 << 20), ..Default::default() };
     let request = Request::Run(command);
     let opening = Link::open(&socket, &request);
     assert!(tokio::time::timeout(PATIENCE, opening).await.is_err(), "a mebibyte fits no socket's buffer");

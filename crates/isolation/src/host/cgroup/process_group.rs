@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use super::hierarchy::write;
+use super::hierarchy::{open_for_writing, read_keyed, write};
 use super::layout::{Version, make_directory, remove_directory};
 use crate::host::PathError;
 
@@ -68,6 +68,30 @@ impl ProcessGroup {
         write(&self.directory, "cgroup.procs", &pid.to_string())
     }
 
+    /// Opens the file by which a process puts itself into the group: it writes `0`. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn open_membership(&self) -> Result<OwnedFd, PathError> {
+        let name = if self.version == Version::V2 { "cgroup.procs" } else { "tasks" };
+        open_for_writing(&self.directory.join(name))
+    }
+
+    /// Returns the processor time that the group's processes have used in all, those that have ended included, in microseconds;
+    /// none where the kernel does not account it for such a group, in v1, or the group has been removed. Blocking.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn cpu_usec(&self) -> Result<Option<u64>, PathError> {
+        match self.version {
+            Version::V2 => match read_keyed(&self.directory, "cpu.stat", "usage_usec") {
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+                usage => usage.map(Some),
+            },
+            Version::V1 => Ok(None),
+        }
+    }
+
     /// Returns the processes in the group, in the host's numbering. Blocking.
     ///
     /// # Errors
@@ -101,14 +125,19 @@ impl ProcessGroup {
         Ok(())
     }
 
-    /// Kills every process in the group but `spared`, and waits for their ends, until none is left. Blocking.
+    /// Kills every process in the group but `spared`, and waits for their ends, until none is left; a group that has been
+    /// removed has none. Blocking.
     ///
     /// # Errors
     /// The kernel's, and [`GroupError::Survivor`] for a process that outlives its kill.
     pub fn kill_others(&self, spared: Option<i32>) -> Result<(), GroupError> {
         // What forks while its parent is being killed is seen in the next pass; the bound is for a kernel at fault.
         for _ in 0..MAX_KILL_PASSES {
-            let others: Vec<i32> = self.members()?.into_iter().filter(|pid| Some(*pid) != spared).collect();
+            let members = match self.members() {
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                members => members?,
+            };
+            let others: Vec<i32> = members.into_iter().filter(|pid| Some(*pid) != spared).collect();
             if others.is_empty() {
                 return Ok(());
             }

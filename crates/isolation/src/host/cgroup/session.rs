@@ -1,13 +1,13 @@
 //! The cgroup of one session: made and limited before anything runs in it, read for its usage, removed at the end.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::hierarchy::{read_keyed, read_number, write};
+use super::hierarchy::{open_for_writing, read_keyed, read_number, write};
 use super::layout::{Controller, Layout, Version, enable, make_directory, remove_directory};
 use super::process_group::{GroupError, ProcessGroup};
 use crate::host::PathError;
@@ -46,6 +46,15 @@ pub struct Usage {
     pub pids: u64,
     /// Processes killed because the memory limit was reached.
     pub oom_kills: u64,
+}
+
+/// How often a session met its limits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Processes killed because the memory limit was reached.
+    pub oom_kills: u64,
+    /// Processes and threads that were not started because there were as many as there may be.
+    pub forks: u64,
 }
 
 /// The cgroup of one session, over all hierarchies.
@@ -237,21 +246,16 @@ impl SessionCgroup {
     /// The [`PathError`] of a file that cannot be read.
     pub fn usage(&self) -> Result<Usage, PathError> {
         let (version, memory) = self.controller(Controller::Memory);
-        let (memory_bytes, memory_peak_bytes, oom_kills) = match version {
-            Version::V2 => (
-                read_number(&memory, "memory.current")?,
-                read_number(&memory, "memory.peak").or_else(|error| match error.source.kind() {
-                    std::io::ErrorKind::NotFound => Ok(0),
-                    _ => Err(error),
-                })?,
-                read_keyed(&memory, "memory.events", "oom_kill")?,
-            ),
+        let (memory_bytes, oom_kills) = match version {
+            Version::V2 => {
+                (read_number(&memory, "memory.current")?, read_keyed(&memory, "memory.events", "oom_kill")?)
+            }
             Version::V1 => (
                 read_number(&memory, "memory.usage_in_bytes")?,
-                read_number(&memory, "memory.max_usage_in_bytes")?,
                 read_keyed(&memory, "memory.oom_control", "oom_kill")?,
             ),
         };
+        let memory_peak_bytes = self.memory_peak_bytes()?;
         let cpu_usec = match &self.layout.unified {
             // Every v2 cgroup accounts CPU time, also without the controller.
             Some((root, _)) => read_keyed(&self.directory_in(root), "cpu.stat", "usage_usec")?,
@@ -259,6 +263,46 @@ impl SessionCgroup {
         };
         let pids = read_number(&self.controller(Controller::Pids).1, "pids.current")?;
         Ok(Usage { memory_bytes, memory_peak_bytes, cpu_usec, pids, oom_kills })
+    }
+
+    /// Starts the measurement of the most memory in use anew, where the kernel can: v1, and v2 only for whoever asks
+    /// (Linux 6.12), which is not worth an open file here. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of the file.
+    pub fn reset_memory_peak(&self) -> Result<(), PathError> {
+        match self.controller(Controller::Memory) {
+            (Version::V1, directory) => write(&directory, "memory.max_usage_in_bytes", "0"),
+            (Version::V2, _) => Ok(()),
+        }
+    }
+
+    /// Reads the most memory that was in use at once since the measurement began; 0 where the kernel does not keep it (v2
+    /// before 5.19). Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of the file.
+    pub fn memory_peak_bytes(&self) -> Result<u64, PathError> {
+        match self.controller(Controller::Memory) {
+            (Version::V1, directory) => read_number(&directory, "memory.max_usage_in_bytes"),
+            (Version::V2, directory) => match read_number(&directory, "memory.peak") {
+                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(0),
+                peak => peak,
+            },
+        }
+    }
+
+    /// Reads how often a process was killed because memory was used up, and how often none could be started because
+    /// there were as many as there may be. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of a file that cannot be read.
+    pub fn refusals(&self) -> Result<Refusals, PathError> {
+        let (version, memory) = self.controller(Controller::Memory);
+        let file = if version == Version::V2 { "memory.events" } else { "memory.oom_control" };
+        let oom_kills = read_keyed(&memory, file, "oom_kill")?;
+        let forks = read_keyed(&self.controller(Controller::Pids).1, "pids.events", "max")?;
+        Ok(Refusals { oom_kills, forks })
     }
 
     /// Reads the limits back from the kernel. Blocking.
@@ -355,11 +399,6 @@ fn inner_directories(directory: &Path) -> Vec<PathBuf> {
 fn open_directory(path: &Path) -> Result<OwnedFd, PathError> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty()).map_err(PathError::of("open", path))
-}
-
-fn open_for_writing(path: &Path) -> Result<OwnedFd, PathError> {
-    let file: File = OpenOptions::new().write(true).open(path).map_err(PathError::of("open", path))?;
-    Ok(file.into())
 }
 
 /// Whether the host has any swap; if that cannot be read, it counts as having some.

@@ -1,0 +1,243 @@
+//! `…/processes`: what runs beside the shell, and every exec.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse, Response};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::StatusCode;
+use rustix::process::Signal;
+use sandkasten_api::exec::TerminalSize;
+use sandkasten_api::health::Acknowledged;
+use sandkasten_api::limits::{MAX_TIMEOUT_MS, STREAM_HEARTBEAT_SECONDS};
+use sandkasten_api::process::{
+    LogChunk, Process, ProcessList, ProcessLogs, ProcessRequest, SignalRequest, StdinRequest,
+};
+use sandkasten_protocol::Stream;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use crate::http::api_error::ApiError;
+use crate::http::event_stream::{self, PIECES_IN_FLIGHT, event};
+use crate::http::exec_request::{process_options, terminal};
+use crate::http::json_body::JsonBody;
+use crate::http::path_id::{PathId, PathIds};
+use crate::http::router::ApiState;
+use crate::session::{Job, LogEvent, OutputText, parse_signal};
+
+/// Starts a process.
+pub(in crate::http) async fn start(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<ProcessRequest>,
+) -> Result<(StatusCode, Json<Process>), ApiError> {
+    let options = process_options(request)?;
+    let session = state.sessions.find(&id).await?;
+    let job = state.sessions.start_process(session, options).await?;
+    Ok((StatusCode::CREATED, Json(job.describe())))
+}
+
+/// Lists execs and processes.
+pub(in crate::http) async fn list(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+) -> Result<Json<ProcessList>, ApiError> {
+    let session = state.sessions.find(&id).await?;
+    let processes = session.jobs.all().iter().map(|job| job.describe()).collect();
+    Ok(Json(ProcessList { processes }))
+}
+
+/// Describes one.
+pub(in crate::http) async fn show(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+) -> Result<Json<Process>, ApiError> {
+    let session = state.sessions.find(&id).await?;
+    Ok(Json(session.job(process)?.describe()))
+}
+
+/// Ends one, with everything that it has started.
+pub(in crate::http) async fn end(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+) -> Result<Json<Process>, ApiError> {
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(process)?;
+    state.sessions.cancel(&session, &job).await?;
+    Ok(Json(job.describe()))
+}
+
+/// Sends a signal to everything that one has started.
+pub(in crate::http) async fn signal(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+    JsonBody(request): JsonBody<SignalRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let signal = parse_signal(&request.signal).and_then(Signal::from_named_raw).ok_or_else(|| {
+        ApiError::invalid(format!("signal is {:.80?}; give a name such as TERM, or a number", request.signal))
+    })?;
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(process)?;
+    state.sessions.signal(&session, &job, signal).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Gives bytes to the standard input of one.
+pub(in crate::http) async fn stdin(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+    JsonBody(request): JsonBody<StdinRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let bytes = match (request.text, request.content_base64) {
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid("text and content_base64 are both there; give one of them"));
+        }
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(encoded)) => BASE64_STANDARD
+            .decode(encoded)
+            .map_err(|error| ApiError::invalid(format!("content_base64 is not base64: {error}")))?,
+        (None, None) if request.close => Vec::new(),
+        (None, None) => {
+            return Err(ApiError::invalid("there is no input: give text, content_base64 or close"));
+        }
+    };
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(process)?;
+    state.sessions.give_input(&session, &job, bytes, request.close).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Tells the terminal of one its size.
+pub(in crate::http) async fn resize(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+    JsonBody(size): JsonBody<TerminalSize>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let size = terminal(size)?;
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(process)?;
+    state.sessions.resize(&session, &job, size).await?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// How long a client waits for an end.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct WaitQuery {
+    timeout_ms: Option<u64>,
+}
+
+/// Answers when one has ended, or the time is up: `status` says which.
+pub(in crate::http) async fn wait(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+    query: Result<Query<WaitQuery>, QueryRejection>,
+) -> Result<Json<Process>, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(process)?;
+    let patience = query.timeout_ms.unwrap_or(MAX_TIMEOUT_MS).min(MAX_TIMEOUT_MS);
+    // Time that has run out is no failure: the answer says where the process is.
+    tokio::time::timeout(Duration::from_millis(patience), job.ended()).await.ok();
+    Ok(Json(job.describe()))
+}
+
+/// Which part of a log is wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct LogsQuery {
+    #[serde(default)]
+    since: u64,
+    #[serde(default)]
+    follow: bool,
+}
+
+/// Answers with what is kept of the output of one, or follows it as Server-Sent Events.
+pub(in crate::http) async fn logs(
+    State(state): State<ApiState>,
+    PathIds(id, process): PathIds,
+    query: Result<Query<LogsQuery>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
+    let session = state.sessions.find(&id).await?;
+    let job = session.job(process)?;
+    if query.follow {
+        let events = state.sessions.follow_output(&session, &job, query.since).await?;
+        let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+        tokio::spawn(forward(events, pieces, job, query.since));
+        return Ok(event_stream::respond(receiver));
+    }
+    // Asked first: what it says of the status holds for what is read after it.
+    let status = job.describe().status;
+    let [output, _] = state.sessions.output(&session, &job).await?;
+    let (mut bytes, mut offset, mut next) = (Vec::new(), query.since, query.since);
+    while let Some((at, piece)) = output.read(next, usize::MAX) {
+        if bytes.is_empty() {
+            offset = at;
+        } else if at != next {
+            // What follows a gap is asked for with the next request.
+            break;
+        }
+        bytes.extend_from_slice(piece);
+        next = at + piece.len() as u64;
+    }
+    let output = String::from_utf8_lossy(&bytes).into_owned();
+    Ok(Json(ProcessLogs { output, offset, next_offset: next, status }).into_response())
+}
+
+async fn forward(
+    mut events: mpsc::Receiver<LogEvent>,
+    pieces: mpsc::Sender<Bytes>,
+    job: Arc<Job>,
+    since: u64,
+) {
+    let heartbeat = Duration::from_secs(STREAM_HEARTBEAT_SECONDS);
+    let mut text = OutputText::new(true);
+    let mut next_offset = since;
+    loop {
+        let incoming = tokio::select! {
+            event = events.recv() => event,
+            () = pieces.closed() => return,
+            () = tokio::time::sleep(heartbeat) => {
+                if pieces.send(Bytes::from_static(b": still running\n\n")).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let (piece, last) = match incoming {
+            // Of separate streams the log is the first.
+            Some(LogEvent::Output(piece)) if piece.stream == Stream::Output => {
+                next_offset = piece.offset + piece.bytes.len() as u64;
+                let chunk = text.push(&piece.bytes);
+                (event("chunk", &LogChunk { chunk, offset: piece.offset, next_offset }), false)
+            }
+            Some(LogEvent::Output(_)) => continue,
+            Some(LogEvent::End) => {
+                // The verdict follows the runner's word by a moment.
+                job.ended().await;
+                let chunk = text.finish();
+                let rest = if chunk.is_empty() {
+                    String::new()
+                } else {
+                    event("chunk", &LogChunk { chunk, offset: next_offset, next_offset })
+                };
+                (rest + &event("done", &job.describe()), true)
+            }
+            Some(LogEvent::Failure(error)) => {
+                let error = ApiError::from(error);
+                let message = serde_json::json!({ "error": error.message(), "error_code": error.code() });
+                (event("error", &message), true)
+            }
+            None => return,
+        };
+        if pieces.send(piece.into()).await.is_err() || last {
+            return;
+        }
+    }
+}

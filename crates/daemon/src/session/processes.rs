@@ -1,0 +1,286 @@
+//! What can be done with the execs and processes of a session once they have been started.
+
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use sandkasten_api::id::ExecId;
+use sandkasten_api::process::ProcessKind;
+use sandkasten_isolation::host::cgroup::GroupError;
+use sandkasten_protocol::{Attach, Captured, Hearing, Incoming, Input, Piece, Reply, Request, TerminalSize};
+use tokio::sync::mpsc;
+
+use super::exec::{ExecEvent, ExecFailure, ExecOptions};
+use super::job::{Job, JobState};
+use super::link::{Link, LinkError, ask};
+use super::live::LiveSession;
+use super::{SessionError, Sessions};
+
+/// Pieces of a log that wait for a slow reader.
+const PIECES_IN_FLIGHT: usize = 16;
+
+/// Why something could not be done with a process.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProcessError {
+    /// The session has none of this id, or not any more.
+    #[error("the session has no exec or process {id}; the last 128 that have ended are kept")]
+    NotFound {
+        /// Which one.
+        id: ExecId,
+    },
+    /// It has ended, or has not begun.
+    #[error("{id} is not running")]
+    NotRunning {
+        /// Which one.
+        id: ExecId,
+    },
+    /// Its standard input is closed.
+    #[error(
+        "the standard input of {id} is closed; start it with \"stdin\": true, or with a tty, to give it input"
+    )]
+    InputClosed {
+        /// Which one.
+        id: ExecId,
+    },
+    /// It does not read what it is given.
+    #[error(
+        "{id} does not read its standard input: 1 MiB waits for it already; try again when it has read some"
+    )]
+    InputFull {
+        /// Which one.
+        id: ExecId,
+    },
+    /// It has no terminal.
+    #[error("{id} has no terminal, or has ended")]
+    NoTerminal {
+        /// Which one.
+        id: ExecId,
+    },
+    /// The session failed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// Its processes could not be signalled.
+    #[error(transparent)]
+    Group(#[from] GroupError),
+}
+
+impl From<LinkError> for ProcessError {
+    fn from(error: LinkError) -> Self {
+        Self::Session(error.into())
+    }
+}
+
+/// What comes of a log that is followed.
+#[derive(Debug)]
+pub(crate) enum LogEvent {
+    /// Something was written.
+    Output(Piece),
+    /// The process has ended, and this was all.
+    End,
+    /// The rest cannot be had.
+    Failure(ProcessError),
+}
+
+impl LiveSession {
+    /// Finds an exec or process.
+    ///
+    /// # Errors
+    /// [`ProcessError::NotFound`].
+    pub(crate) fn job(&self, id: ExecId) -> Result<Arc<Job>, ProcessError> {
+        self.jobs.find(id).ok_or(ProcessError::NotFound { id })
+    }
+}
+
+impl Sessions {
+    /// Starts a process that runs until its end, whoever comes and goes. It runs when this returns, or has ended already.
+    ///
+    /// # Errors
+    /// [`ExecFailure`], where it could not be started.
+    pub(crate) async fn start_process(
+        &self,
+        session: Arc<LiveSession>,
+        options: ExecOptions,
+    ) -> Result<Arc<Job>, ExecFailure> {
+        let (job, mut events) = self.exec(session, options).await?;
+        match job.begun().await {
+            JobState::Failed => match events.recv().await {
+                Some(ExecEvent::Failure(failure)) => Err(failure),
+                _ => Err(ExecFailure::ShellKeepsEnding),
+            },
+            _ => Ok(job),
+        }
+    }
+
+    /// Sends a signal to everything that an exec or process has started; to the shell that carries a command out, nothing
+    /// but an interrupt.
+    ///
+    /// # Errors
+    /// [`ProcessError::NotRunning`], or the kernel's.
+    pub(crate) async fn signal(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        signal: Signal,
+    ) -> Result<(), ProcessError> {
+        if !matches!(job.state(), JobState::Running) {
+            return Err(ProcessError::NotRunning { id: job.id });
+        }
+        let spared = job.shell_pid().filter(|_| signal != Signal::INT);
+        let group = session.groups.get(job.note().group);
+        blocking(move || group.signal(signal, spared)).await?;
+        self.note_use(session, None);
+        Ok(())
+    }
+
+    /// Ends an exec or process with everything that it has started, and returns when it has ended. Of a process that has
+    /// ended by itself, what it left in the background is ended.
+    ///
+    /// # Errors
+    /// [`ProcessError`].
+    pub(crate) async fn cancel(&self, session: &Arc<LiveSession>, job: &Job) -> Result<(), ProcessError> {
+        if !job.has_ended() {
+            job.cancelled.notify_one();
+            job.ended().await;
+        } else if job.note().kind == ProcessKind::Process {
+            let group = session.groups.get(job.note().group);
+            match blocking(move || group.kill_others(None)).await {
+                Err(ProcessError::Group(GroupError::Path(error)))
+                    if error.source.kind() == std::io::ErrorKind::NotFound => {}
+                result => result?,
+            }
+        }
+        self.note_use(session, None);
+        Ok(())
+    }
+
+    /// Gives bytes to the standard input of a process.
+    ///
+    /// # Errors
+    /// [`ProcessError`].
+    pub(crate) async fn give_input(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        bytes: Vec<u8>,
+        close: bool,
+    ) -> Result<(), ProcessError> {
+        let id = job.id;
+        if job.has_ended() {
+            return Err(ProcessError::NotRunning { id });
+        }
+        let reply = self.ask(session, Request::Input(Input { job: id.number(), bytes, close })).await?;
+        match reply {
+            Reply::Done => Ok(()),
+            Reply::Full => Err(ProcessError::InputFull { id }),
+            Reply::NoSuchJob => Err(ProcessError::InputClosed { id }),
+            _ => Err(LinkError::Unexpected.into()),
+        }
+    }
+
+    /// Tells the terminal of a process its size.
+    ///
+    /// # Errors
+    /// [`ProcessError`].
+    pub(crate) async fn resize(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        size: TerminalSize,
+    ) -> Result<(), ProcessError> {
+        match self.ask(session, Request::Resize { job: job.id.number(), size }).await? {
+            Reply::Done => Ok(()),
+            Reply::NoSuchJob => Err(ProcessError::NoTerminal { id: job.id }),
+            _ => Err(LinkError::Unexpected.into()),
+        }
+    }
+
+    async fn ask(&self, session: &Arc<LiveSession>, request: Request) -> Result<Reply, ProcessError> {
+        let asked = Arc::clone(session);
+        let reply = tokio::task::spawn_blocking(move || ask(&asked.socket, &request)).await;
+        self.note_use(session, None);
+        Ok(reply.map_err(|source| SessionError::Task { source })??)
+    }
+
+    /// Returns what is kept of what an exec or process has written so far, of each stream.
+    ///
+    /// # Errors
+    /// [`ProcessError::NotFound`] where it is not kept any more.
+    pub(crate) async fn output(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+    ) -> Result<[Captured; 2], ProcessError> {
+        let mut captured = [Captured::new(job.capture()), Captured::new(job.capture())];
+        if matches!(job.state(), JobState::Queued) {
+            return Ok(captured);
+        }
+        let mut link = self.attach(session, job, 0, false).await?;
+        loop {
+            match next_log_event(&mut link, job).await {
+                LogEvent::Output(piece) => {
+                    if !captured[piece.stream.index()].push_at(piece.offset, &piece.bytes) {
+                        return Err(LinkError::Unexpected.into());
+                    }
+                }
+                LogEvent::End => return Ok(captured),
+                LogEvent::Failure(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Follows what a process writes, from an offset on, until it ends or the receiver is dropped.
+    ///
+    /// # Errors
+    /// [`ProcessError`], where there is nothing to follow.
+    pub(crate) async fn follow_output(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Arc<Job>,
+        since: u64,
+    ) -> Result<mpsc::Receiver<LogEvent>, ProcessError> {
+        let mut link = self.attach(session, job, since, true).await?;
+        let (events, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+        let job = Arc::clone(job);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    event = next_log_event(&mut link, &job) => event,
+                    () = events.closed() => return,
+                };
+                let last = !matches!(event, LogEvent::Output(_));
+                if events.send(event).await.is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(receiver)
+    }
+
+    async fn attach(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        since: u64,
+        follow: bool,
+    ) -> Result<Link, ProcessError> {
+        let attach = Attach { job: job.id.number(), from: [since; 2], follow, hearing: Hearing::Free };
+        self.note_use(session, None);
+        Ok(Link::open(&session.socket, &Request::Attach(attach)).await?)
+    }
+}
+
+async fn next_log_event(link: &mut Link, job: &Job) -> LogEvent {
+    match link.next().await {
+        Ok(Incoming::Output(piece)) => LogEvent::Output(piece),
+        Ok(Incoming::Reply(Reply::Finished(_) | Reply::Running { .. })) => LogEvent::End,
+        Ok(Incoming::Reply(Reply::NoSuchJob)) => LogEvent::Failure(ProcessError::NotFound { id: job.id }),
+        Ok(Incoming::Reply(_)) => LogEvent::Failure(LinkError::Unexpected.into()),
+        Err(error) => LogEvent::Failure(error.into()),
+    }
+}
+
+async fn blocking(
+    work: impl FnOnce() -> Result<(), GroupError> + Send + 'static,
+) -> Result<(), ProcessError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    Ok(done.map_err(|source| SessionError::Task { source })??)
+}
