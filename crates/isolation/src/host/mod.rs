@@ -16,5 +16,5 @@ pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
 pub use root_directory::{DirectoryEntry, FileError, RootDirectory};
 pub use runner_image::{RunnerImage, RunnerImageError};
-pub use sandbox_process::{ProcessError, SandboxProcess};
+pub use sandbox_process::{ProcessEnd, ProcessError, SandboxProcess};
 pub use uid_lease::{LEASE_DIRECTORY, LeaseError, UidLease, UidLeases};

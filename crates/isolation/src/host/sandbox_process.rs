@@ -12,6 +12,7 @@ use rustix::process::{
 };
 
 use super::PathError;
+use crate::sys::process_info;
 
 /// A process that is known by descriptor.
 #[derive(Debug)]
@@ -61,6 +62,31 @@ pub enum ProcessError {
     },
 }
 
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProcessEnd {
+    /// By itself, with a status.
+    Exited {
+        /// The status.
+        status: i32,
+    },
+    /// By a signal.
+    Signalled {
+        /// Its number.
+        signal: i32,
+    },
+}
+
+impl ProcessEnd {
+    /// Reads the form of wait(2).
+    const fn of_wait_status(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Self::Exited { status: (status >> 8) & 0xff },
+            signal => Self::Signalled { signal },
+        }
+    }
+}
+
 impl SandboxProcess {
     pub(super) fn from_child(pid: i32, descriptor: OwnedFd) -> Self {
         Self { pid, descriptor }
@@ -90,12 +116,9 @@ impl SandboxProcess {
     /// # Errors
     /// [`ProcessError::Ended`] where the process is gone.
     pub fn from_descriptor(descriptor: OwnedFd) -> Result<Self, ProcessError> {
-        let path = PathBuf::from(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()));
-        let text = fs::read_to_string(&path).map_err(PathError::of("read", &path))?;
-        let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<i32>().ok());
-        match pid {
-            Some(pid) if pid > 0 => Ok(Self { pid, descriptor }),
-            _ => Err(ProcessError::Ended),
+        match described_pid(&descriptor)? {
+            Some(pid) => Ok(Self { pid, descriptor }),
+            None => Err(ProcessError::Ended),
         }
     }
 
@@ -183,6 +206,34 @@ impl SandboxProcess {
         }
     }
 
+    /// Returns how the process ended; none where it has not, or where nobody can tell: before Linux 6.15 the end of a process
+    /// that an earlier daemon started is known to its reaper alone. Leaves it to be reaped. Blocking.
+    #[must_use]
+    pub fn end(&self) -> Option<ProcessEnd> {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::PidFd(self.descriptor.as_fd()), look) {
+            Ok(status) => {
+                let status = status?;
+                status
+                    .exit_status()
+                    .map(|status| ProcessEnd::Exited { status })
+                    .or_else(|| status.terminating_signal().map(|signal| ProcessEnd::Signalled { signal }))
+            }
+            // None of our children: it waits for its reaper, or has been reaped.
+            Err(_) => self
+                .end_of_unreaped()
+                .or_else(|| process_info::exit_code(self.descriptor.as_fd()).ok().flatten())
+                .map(ProcessEnd::of_wait_status),
+        }
+    }
+
+    fn end_of_unreaped(&self) -> Option<i32> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?;
+        let code = zombie_exit_code(&stat)?;
+        // Asked after the look: only then was it this process, and not a later one of the same id.
+        (described_pid(&self.descriptor).ok()? == Some(self.pid)).then_some(code)
+    }
+
     /// Reads which namespace of a kind the process is in, for comparison. Blocking.
     ///
     /// # Errors
@@ -199,6 +250,23 @@ impl AsFd for SandboxProcess {
     }
 }
 
+/// Returns the id of the process that a descriptor is about; none where it has been reaped, or is no process.
+fn described_pid(descriptor: &OwnedFd) -> Result<Option<i32>, PathError> {
+    let path = PathBuf::from(format!("/proc/self/fdinfo/{}", descriptor.as_raw_fd()));
+    let text = fs::read_to_string(&path).map_err(PathError::of("read", &path))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse::<i32>().ok());
+    Ok(pid.filter(|pid| *pid > 0))
+}
+
+/// Finds field 52, how the process ended in the form of wait(2), where field 3 says that it has: proc_pid_stat(5).
+fn zombie_exit_code(stat: &str) -> Option<i32> {
+    let mut fields = stat.rsplit_once(") ")?.1.trim_end().split(' ');
+    if fields.next()? != "Z" {
+        return None;
+    }
+    fields.nth(48)?.parse().ok()
+}
+
 /// Finds field 22; the second field is a name in parentheses that may hold anything.
 fn start_time(stat: &str) -> Option<u64> {
     stat.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()
@@ -210,7 +278,7 @@ mod tests {
 
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-    use super::{ProcessError, SandboxProcess, start_time};
+    use super::{ProcessEnd, ProcessError, SandboxProcess, start_time};
 
     fn open(pid: u32) -> std::os::fd::OwnedFd {
         let pid = Pid::from_raw(i32::try_from(pid).expect("an id")).expect("an id");
@@ -250,6 +318,62 @@ mod tests {
         assert!(SandboxProcess::inside(&first, file.into()).is_err(), "a pipe is no process");
         outer.kill().expect("killed");
         outer.wait().expect("ended");
+    }
+
+    #[test]
+    fn how_a_child_ended_is_told_and_still_there_to_be_reaped() {
+        for (script, end) in [
+            ("exit 7", ProcessEnd::Exited { status: 7 }),
+            ("kill -KILL $$", ProcessEnd::Signalled { signal: 9 }),
+        ] {
+            let mut child = Command::new("sh").args(["-c", script]).spawn().expect("sh runs");
+            let process = SandboxProcess::from_descriptor(open(child.id())).expect("a child");
+            assert!(process.ends_within(std::time::Duration::from_secs(20)));
+            assert_eq!((process.end(), process.end()), (Some(end), Some(end)), "{script}");
+            child.wait().expect("it is there to be reaped");
+        }
+    }
+
+    #[test]
+    fn how_anothers_child_ended_is_told_while_it_waits_to_be_reaped() {
+        let script = "sh -c 'read x; kill -KILL $$' <&0 & echo $!; exec sleep 60";
+        let mut parent = Command::new("sh")
+            .args(["-c", script])
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh runs");
+        let mut line = String::new();
+        let output = parent.stdout.take().expect("a pipe");
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut line).expect("a line");
+        let process =
+            SandboxProcess::from_descriptor(open(line.trim().parse().expect("an id"))).expect("alive");
+        assert_eq!(process.end(), None, "it has not ended");
+        drop(parent.stdin.take());
+        assert!(process.ends_within(std::time::Duration::from_secs(20)));
+        assert_eq!(process.end(), Some(ProcessEnd::Signalled { signal: 9 }));
+        parent.kill().expect("killed");
+        parent.wait().expect("ended");
+    }
+
+    #[test]
+    fn how_a_process_ended_is_told_after_another_has_reaped_it() {
+        let mut child = Command::new("sh")
+            .args(["-c", "read x; kill -KILL $$"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("sh runs");
+        let process = SandboxProcess::from_descriptor(open(child.id())).expect("a child");
+        drop(child.stdin.take());
+        child.wait().expect("reaped");
+        let told = process.end();
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+        if (numbers.next(), numbers.next()) < (Some(6), Some(15)) {
+            eprintln!("SKIP: Linux {release} does not tell how a process that was reaped ended");
+        } else {
+            assert_eq!(told, Some(ProcessEnd::Signalled { signal: 9 }));
+        }
     }
 
     #[test]

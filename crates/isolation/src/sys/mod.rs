@@ -14,6 +14,7 @@ pub(crate) mod late_namespaces;
 pub(crate) mod mount_attributes;
 pub(crate) mod probe_calls;
 pub(crate) mod process_exit;
+pub(crate) mod process_info;
 pub(crate) mod seccomp_filter;
 pub(crate) mod signals;
 pub(crate) mod socket_queue;

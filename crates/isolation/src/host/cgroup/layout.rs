@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::hierarchy::read_keyed;
 use crate::host::PathError;
 
 /// A resource that sessions are limited in.
@@ -97,6 +98,18 @@ impl Layout {
         }
         layout.check()?;
         Ok(layout)
+    }
+
+    /// Reads how often the kernel has killed a runner for lack of memory where it counts those of all sessions together; 0 where
+    /// it does not. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of a file that cannot be read.
+    pub fn runner_oom_kills(&self, instance: &str) -> Result<u64, PathError> {
+        match self.locate(Controller::Memory) {
+            Some((Version::V1, root)) => read_keyed(&root.join(instance), "memory.oom_control", "oom_kill"),
+            _ => Ok(0),
+        }
     }
 
     /// Reads a mount table; the controllers of the v2 hierarchy are not in it.

@@ -10,4 +10,6 @@ mod session;
 
 pub use layout::{Controller, DetectError, Layout, Version};
 pub use process_group::{GroupError, ProcessGroup};
-pub use session::{CgroupError, FIRST_PROCESS_GROUP, Limits, Refusals, SessionCgroup, Usage};
+pub use session::{
+    CgroupError, FIRST_PROCESS_GROUP, Limits, Refusals, RunnerOomKills, SessionCgroup, Usage,
+};

@@ -57,6 +57,15 @@ pub struct Refusals {
     pub forks: u64,
 }
 
+/// How many processes the kernel has killed for lack of memory where the runner lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunnerOomKills {
+    /// Nobody else lives there: it was this session's runner.
+    Own(u64),
+    /// The runners of all sessions live there.
+    Shared(u64),
+}
+
 /// The cgroup of one session, over all hierarchies.
 #[derive(Debug, Clone)]
 pub struct SessionCgroup {
@@ -303,6 +312,20 @@ impl SessionCgroup {
         let oom_kills = read_keyed(&memory, file, "oom_kill")?;
         let forks = read_keyed(&self.controller(Controller::Pids).1, "pids.events", "max")?;
         Ok(Refusals { oom_kills, forks })
+    }
+
+    /// Reads how often the kernel has killed a runner for lack of memory. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of a file that cannot be read.
+    pub fn runner_oom_kills(&self) -> Result<RunnerOomKills, PathError> {
+        match self.layout.locate(Controller::Memory) {
+            // In v1 a cgroup counts its own processes only, and all runners are in the daemon's.
+            Some((Version::V1, _)) => {
+                self.layout.runner_oom_kills(&self.instance).map(RunnerOomKills::Shared)
+            }
+            _ => read_keyed(&self.runner_directory(), "memory.events", "oom_kill").map(RunnerOomKills::Own),
+        }
     }
 
     /// Reads the limits back from the kernel. Blocking.
