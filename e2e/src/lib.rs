@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a harness fails by panicking, and says what it skips")]
 
 mod detached_daemon;
+mod event_reader;
 mod leaks;
 mod patience;
 mod raw_api;
@@ -16,6 +17,7 @@ mod traces;
 mod wait;
 
 pub use detached_daemon::{DetachedDaemon, with_detached};
+pub use event_reader::{EventReader, ReadEvent};
 pub use leaks::{Leaks, instance_name};
 pub use patience::{patience, patience_ms};
 pub use raw_api::{Answer, RawApi};

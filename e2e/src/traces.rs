@@ -43,6 +43,11 @@ impl Traces {
         self.processes.iter().map(|(pid, _)| *pid).find(is_first).expect("a sandbox has a PID 1")
     }
 
+    /// The host's numbers of all its processes.
+    pub fn processes(&self) -> impl Iterator<Item = i32> {
+        self.processes.iter().map(|(pid, _)| *pid)
+    }
+
     /// The namespaces of the session that are not the host's.
     #[must_use]
     pub fn namespaces(&self) -> &BTreeSet<String> {

@@ -27,6 +27,8 @@ pub enum ErrorCode {
     SessionExpired,
     /// The session was destroyed, crashed or is paused.
     SessionNotRunning,
+    /// A live session has this name already.
+    SessionExists,
     /// A session or a request uses the workspace.
     WorkspaceInUse,
     /// A workspace has this id already.
@@ -35,6 +37,8 @@ pub enum ErrorCode {
     ProcessNotFound,
     /// The exec or process has ended, or cannot do this.
     ProcessNotRunning,
+    /// The `Idempotency-Key` was used with another request before.
+    IdempotencyKeyReused,
     /// An exec ran past its timeout: its processes are gone, the session goes on.
     CommandTimeout,
     /// A quota or rate limit was reached.
@@ -45,7 +49,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -55,10 +59,12 @@ impl ErrorCode {
         Self::FileNotFound,
         Self::SessionExpired,
         Self::SessionNotRunning,
+        Self::SessionExists,
         Self::WorkspaceInUse,
         Self::WorkspaceExists,
         Self::ProcessNotFound,
         Self::ProcessNotRunning,
+        Self::IdempotencyKeyReused,
         Self::CommandTimeout,
         Self::LimitExceeded,
         Self::InternalError,
@@ -74,10 +80,12 @@ impl ErrorCode {
                 404
             }
             Self::SessionNotRunning
+            | Self::SessionExists
             | Self::WorkspaceInUse
             | Self::WorkspaceExists
             | Self::ProcessNotRunning => 409,
             Self::SessionExpired => 410,
+            Self::IdempotencyKeyReused => 422,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
             Self::CommandTimeout => 504,
@@ -132,8 +140,8 @@ mod tests {
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
              \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
-             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
-             \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
+             \"SESSION_EXISTS\" \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
+             \"IDEMPOTENCY_KEY_REUSED\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }
 

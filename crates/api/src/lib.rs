@@ -5,11 +5,14 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod event;
 pub mod exec;
 pub mod file;
 pub mod health;
 pub mod id;
+pub mod label;
 pub mod limits;
+pub mod name;
 pub mod process;
 pub mod session;
 pub mod verdict;

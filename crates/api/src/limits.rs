@@ -26,3 +26,9 @@ pub const MAX_UPLOAD_BYTES: usize = 10 << 20;
 pub const MAX_PATH_BYTES: usize = 4095;
 /// How often a silent stream carries a comment line, in seconds.
 pub const STREAM_HEARTBEAT_SECONDS: u64 = 15;
+/// The longest `Idempotency-Key`, in bytes.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// How long the answer to a request with an `Idempotency-Key` is kept, in seconds.
+pub const IDEMPOTENCY_SECONDS: i64 = 86_400;
+/// The largest `limit` of a listing, and the one in force where ended sessions are asked for without one.
+pub const MAX_PAGE: usize = 1_000;

@@ -1,9 +1,11 @@
 //! Sessions: what a client asks for and what it is told.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::id::{SessionId, WorkspaceId};
+use crate::label::{LabelChanges, Labels};
+use crate::name::SessionName;
 
 /// The body of `POST /v1/sessions`; every field is optional, and so is the body.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,33 @@ pub struct CreateSessionRequest {
     /// The workspace to mount at `/workspace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace_id: Option<String>,
+    /// A name that no other live session has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SessionName>,
+    /// What to find the session by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+}
+
+/// The body of `PATCH /v1/sessions/{id}`: what is not given stays as it is, and `null` is the value of a session that was
+/// created without the field.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateSessionRequest {
+    /// Seconds of idleness until the session ends, from now on; 0 or `null` means the configured value.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub ttl_seconds: Option<Option<u64>>,
+    /// Changes of single labels, each set or removed by `null`; `null` removes all.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub labels: Option<Option<LabelChanges>>,
+    /// A name that no other live session has; `null` removes it.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub name: Option<Option<SessionName>>,
+}
+
+/// Tells a field that is `null` from one that is not there.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(field).map(Some)
 }
 
 /// Where a session is in its life.
@@ -37,6 +66,15 @@ pub enum SessionStatus {
 }
 
 impl SessionStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Running, Self::Paused, Self::Expired, Self::Destroyed, Self::Crashed];
+
+    /// Whether the session is over.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        matches!(self, Self::Expired | Self::Destroyed | Self::Crashed)
+    }
+
     /// Returns the word used on the wire and in the store.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -67,8 +105,17 @@ pub struct Session {
     pub id: SessionId,
     /// The image it started from.
     pub image: String,
+    /// What its client calls it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<SessionName>,
+    /// What its client wrote on it.
+    #[serde(default)]
+    pub labels: Labels,
     /// Where it is in its life.
     pub status: SessionStatus,
+    /// Why it is there, where there is more to say than the status does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The shell's working directory after the last exec.
     pub cwd: String,
     /// The workspace mounted at `/workspace`, where there is one.
@@ -76,6 +123,9 @@ pub struct Session {
     pub workspace_id: Option<WorkspaceId>,
     /// When it was created.
     pub created_at: Timestamp,
+    /// After how many seconds without use it ends.
+    #[serde(default)]
+    pub ttl_seconds: u64,
     /// When it ends, unless it is used before.
     pub expires_at: Timestamp,
     /// How its sandbox came to be.
@@ -129,4 +179,18 @@ pub struct SessionStats {
     pub pids_limit: u64,
     /// Processes killed because the memory limit was reached.
     pub oom_kills: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::UpdateSessionRequest;
+
+    #[test]
+    fn a_field_that_is_null_is_told_from_one_that_is_not_there() {
+        let parse = |text| serde_json::from_str::<UpdateSessionRequest>(text).expect("a request");
+        assert_eq!(parse("{}"), UpdateSessionRequest::default());
+        let nulls = parse(r#"{"ttl_seconds":null,"labels":null,"name":null}"#);
+        assert_eq!((nulls.ttl_seconds, &nulls.labels, &nulls.name), (Some(None), &Some(None), &Some(None)));
+        assert_eq!(parse(&serde_json::to_string(&nulls).expect("JSON")), nulls);
+    }
 }

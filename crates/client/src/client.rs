@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
 use reqwest::{Method, RequestBuilder, Response, multipart, redirect};
 use sandkasten_api::error::ErrorBody;
 use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
 use sandkasten_api::health::{Acknowledged, Health};
 use sandkasten_api::id::{SessionId, WorkspaceId};
-use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
+use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats, UpdateSessionRequest};
 use sandkasten_api::workspace::{CreateWorkspaceRequest, Workspace, WorkspaceList, WorkspaceTarget};
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
 use crate::exec_stream::ExecStream;
 use crate::request_error::{BuildClientError, RequestError};
+use crate::session_filter::{SessionFilter, next_page};
 
 /// How long a connection may take to come up. Answers have no limit: an exec takes as long as it takes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -88,6 +89,54 @@ impl Client {
     /// As every request; `Refused` with `INVALID_IMAGE`, `INVALID_WORKSPACE` or `LIMIT_EXCEEDED`.
     pub async fn create_session(&self, request: &CreateSessionRequest) -> Result<Session, RequestError> {
         self.call(self.request(Method::POST, "/v1/sessions").json(request)).await
+    }
+
+    /// Creates a session once, however often this is called with the same key and request.
+    ///
+    /// # Errors
+    /// As [`create_session`](Self::create_session); `Refused` with `IDEMPOTENCY_KEY_REUSED` where the key was used with
+    /// another request.
+    pub async fn create_session_once(
+        &self,
+        request: &CreateSessionRequest,
+        key: &str,
+    ) -> Result<Session, RequestError> {
+        let posted = self.request(Method::POST, "/v1/sessions").json(request);
+        self.call(posted.header("idempotency-key", key)).await
+    }
+
+    /// Changes what the request names of a live session.
+    ///
+    /// # Errors
+    /// As [`get_session`](Self::get_session); `Refused` with `SESSION_NOT_RUNNING`, or `SESSION_EXISTS` where another live
+    /// session has the name.
+    pub async fn update_session(
+        &self,
+        id: &SessionId,
+        request: &UpdateSessionRequest,
+    ) -> Result<Session, RequestError> {
+        self.call(self.session_request(Method::PATCH, id, "").json(request)).await
+    }
+
+    /// Lists the sessions that meet conditions, all pages of them.
+    ///
+    /// # Errors
+    /// As every request.
+    pub async fn find_sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>, RequestError> {
+        let mut request = self.request(Method::GET, "/v1/sessions").query(&filter.parameters());
+        let mut sessions = Vec::new();
+        loop {
+            let response = self.send(request).await?;
+            let link = response.headers().get(LINK).and_then(|link| link.to_str().ok());
+            let next = link.and_then(next_page).map(str::to_owned);
+            let page: Vec<Session> = self.read_json(response).await?;
+            let is_last = page.is_empty();
+            sessions.extend(page);
+            match next {
+                Some(next) if !is_last => request = self.request(Method::GET, &next),
+                _ => return Ok(sessions),
+            }
+        }
     }
 
     /// Lists the live sessions.
@@ -326,6 +375,10 @@ impl Client {
 
     async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
         let response = self.send(request).await?;
+        self.read_json(response).await
+    }
+
+    async fn read_json<T: DeserializeOwned>(&self, response: Response) -> Result<T, RequestError> {
         let bytes = response.bytes().await.map_err(|source| self.unreachable(source))?;
         serde_json::from_slice(&bytes)
             .map_err(|error| self.odd(format!("its JSON is not the contract's: {error}")))

@@ -9,8 +9,10 @@ mod endpoint;
 mod event_parser;
 mod exec_stream;
 mod request_error;
+mod session_filter;
 
 pub use self::client::{Client, UploadFile};
 pub use self::endpoint::{Endpoint, ParseEndpointError};
 pub use self::exec_stream::{ExecEvent, ExecStream};
 pub use self::request_error::{BuildClientError, RequestError};
+pub use self::session_filter::SessionFilter;

@@ -72,6 +72,12 @@ pub enum StartError {
         /// Why.
         source: LeaseError,
     },
+    /// The kernel gives no random number.
+    #[error("failed to draw a random number")]
+    Random {
+        /// Its reason.
+        source: std::io::Error,
+    },
     /// The runner could not be prepared.
     #[error(transparent)]
     Runner {
@@ -186,6 +192,12 @@ impl Daemon {
     /// # Errors
     /// [`ServeError`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
+        let sessions = self.sessions.clone();
+        // Watches never end by themselves, and would hold the end up.
+        let shutdown = async move {
+            shutdown.await;
+            sessions.end_watches();
+        };
         self.server.serve(shutdown).await?;
         self.sessions.settle().await;
         if self.sessions.all().is_empty() {

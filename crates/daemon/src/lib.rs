@@ -7,6 +7,7 @@
 pub mod config;
 mod daemon;
 mod http;
+mod idempotency;
 mod images_in_use;
 mod log_file;
 mod places;

@@ -32,6 +32,9 @@ pub(crate) async fn reap(sessions: Sessions) {
             if let Err(error) = sessions.store().forget_ended(now - REMEMBERED).await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "ended sessions are not forgotten");
             }
+            if let Err(error) = sessions.store().forget_answers().await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "kept answers are not forgotten");
+            }
         }
         let next = next_look(&sessions.all(), Timestamp::now());
         tokio::select! {
@@ -45,7 +48,8 @@ fn is_due(session: &Arc<LiveSession>, now: Timestamp) -> bool {
     session.expires_at().is_some_and(|at| at <= now)
 }
 
-/// How long until a session can expire. Uses only ever move an expiry back, so waking early is the worst.
+/// How long until a session can expire. Uses only ever move an expiry back, so waking early is the worst; who moves one
+/// forward gives notice.
 fn next_look(sessions: &[Arc<LiveSession>], now: Timestamp) -> Duration {
     let until = |session: &Arc<LiveSession>| {
         session.expires_at().map_or(IN_USE, |at| {

@@ -65,6 +65,8 @@ impl Exit {
             | ErrorCode::FileNotFound
             | ErrorCode::SessionExpired
             | ErrorCode::SessionNotRunning
+            | ErrorCode::SessionExists
+            | ErrorCode::IdempotencyKeyReused
             | ErrorCode::WorkspaceInUse
             | ErrorCode::WorkspaceExists
             | ErrorCode::ProcessNotFound
@@ -160,9 +162,11 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
         ErrorCode::InternalError => "look into the daemon's log for the request id",
         ErrorCode::InvalidRequest
         | ErrorCode::InvalidWorkspace
+        | ErrorCode::SessionExists
         | ErrorCode::WorkspaceExists
         | ErrorCode::ProcessNotFound
         | ErrorCode::ProcessNotRunning
+        | ErrorCode::IdempotencyKeyReused
         | ErrorCode::FileNotFound => "",
     }
 }

@@ -14,8 +14,10 @@ mod stream_command;
 mod cli_error;
 mod human;
 mod interrupt;
+mod label_argument;
 mod logging;
 mod output;
+mod session_reference;
 mod shell_quote;
 mod table;
 

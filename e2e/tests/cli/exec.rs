@@ -38,7 +38,7 @@ fn a_command_in_a_session_has_its_output_and_exit_status_passed_through() {
         );
         assert_eq!((late.code, late.stdout.as_str()), (Some(124), "so far\n"), "{late:?}");
         Outcome::of(daemon, &["exec", "0123abcd-ef01", "--", "true"]).failed(4, &["0123abcd-ef01"]);
-        Outcome::of(daemon, &["exec", "no-id", "--", "true"]).failed(2, &["no-id"]);
+        Outcome::of(daemon, &["exec", "no id", "--", "true"]).failed(2, &["no id"]);
         Outcome::of(daemon, &["exec", id]).failed(2, &[]);
     });
 }

@@ -39,7 +39,7 @@ fn a_session_is_made_listed_measured_and_destroyed() {
 fn refusals_are_told_apart_by_their_exit_status() {
     with_daemon(async |daemon| {
         for words in
-            [&["frobnicate"][..], &["rm"], &["rm", "no-id"], &["ps", "--nonsense"], &["create", "--ttl", "0"]]
+            [&["frobnicate"][..], &["rm"], &["rm", "no id"], &["ps", "--nonsense"], &["create", "--ttl", "0"]]
         {
             Outcome::of(daemon, words).failed(2, &[]);
         }
@@ -62,4 +62,37 @@ fn refusals_are_told_apart_by_their_exit_status() {
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn sessions_are_called_by_name_and_found_by_label() {
+    with_daemon(async |daemon| {
+        let builder = Outcome::output(daemon, &["create", "--name", "builder", "-l", "team=core", "-l", "x"]);
+        let web = Outcome::output(daemon, &["create", "--label", "team=web"]);
+        assert_eq!(Outcome::output(daemon, &["exec", "builder", "--", "echo", "hello"]), "hello");
+        assert_eq!(json(&Outcome::output(daemon, &["stats", "builder", "--json"]))["id"], builder.as_str());
+        Outcome::of(daemon, &["create", "--name", "builder"]).failed(4, &["builder", &builder]);
+        for (words, expected) in [
+            (&["--label", "team"][..], format!("{builder}\n{web}")),
+            (&["--label", "team=web"], web.clone()),
+            (&["--label", "team", "--label", "x"], builder.clone()),
+            (&["--filter", "name=builder"], builder.clone()),
+            (&["--filter", "image=host", "--filter", "status=running"], format!("{builder}\n{web}")),
+            (&["--filter", "status=crashed"], String::new()),
+        ] {
+            assert_eq!(Outcome::output(daemon, &[&["ps", "-q"], words].concat()), expected, "{words:?}");
+        }
+        assert!(Outcome::output(daemon, &["ps"]).contains("builder"));
+        // A name is free again behind its session.
+        let run = ["run", "--name", "brief", "--label", "team=run", "--", "echo", "ran"];
+        assert_eq!(Outcome::output(daemon, &run), "ran");
+        assert_eq!(Outcome::output(daemon, &run), "ran");
+        assert_eq!(Outcome::output(daemon, &["rm", "builder"]), "builder");
+        for words in [&["rm", "builder"][..], &["exec", "builder", "--", "true"], &["stats", "builder"]] {
+            Outcome::of(daemon, words).failed(4, &["builder", "try:"]);
+        }
+        assert_eq!(Outcome::output(daemon, &["ps", "-q"]), web);
+        let ended = Outcome::output(daemon, &["ps", "--all"]);
+        assert_eq!(ended.lines().filter(|line| line.contains("destroyed")).count(), 3, "{ended}");
+    });
 }

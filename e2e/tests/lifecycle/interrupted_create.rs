@@ -47,3 +47,35 @@ fn a_kill_at_any_instant_of_a_create_leaves_a_session_or_nothing() {
         }
     });
 }
+
+#[test]
+fn a_kill_at_any_instant_of_a_create_with_a_key_never_makes_two_sessions() {
+    with_daemon(async |daemon| {
+        for (round, milliseconds) in [0, 2, 4, 6, 8, 10, 12, 14, 17, 20, 25, 30, 40].into_iter().enumerate() {
+            let key = format!("round {round}");
+            let create = {
+                let (client, key) = (daemon.client(), key.clone());
+                tokio::spawn(async move {
+                    client.create_session_once(&CreateSessionRequest::default(), &key).await
+                })
+            };
+            // The instant is the point here: nothing is waited for.
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            daemon.kill();
+            let answered = create.await.expect("it is told something").ok();
+            daemon.start_again();
+            let client = daemon.client();
+            let again =
+                client.create_session_once(&CreateSessionRequest::default(), &key).await.expect("an answer");
+            if let Some(answered) = answered {
+                assert_eq!(again, answered, "after {milliseconds} ms");
+            }
+            let listed = client.list_sessions().await.expect("a list");
+            let ids: Vec<_> = listed.iter().map(|session| &session.id).collect();
+            assert_eq!(ids, [&again.id], "after {milliseconds} ms");
+            let session = TestSession { id: again.id, client };
+            assert_eq!(session.output("echo usable").await, "usable");
+            session.destroy().await;
+        }
+    });
+}

@@ -14,6 +14,7 @@ use sandkasten_api::id::ParseIdError;
 use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
+use crate::idempotency::BeginError;
 use crate::session::{ExecFailure, InvalidPath, ProcessError, SessionError};
 use crate::workspace::WorkspaceError;
 
@@ -134,6 +135,8 @@ impl From<SessionError> for ApiError {
             SessionError::Expired { .. } => ErrorCode::SessionExpired,
             SessionError::NotRunning { .. } => ErrorCode::SessionNotRunning,
             SessionError::Image { .. } => ErrorCode::InvalidImage,
+            SessionError::Exists { .. } => ErrorCode::SessionExists,
+            SessionError::Labels { .. } => ErrorCode::InvalidRequest,
             SessionError::TooMany { .. } => ErrorCode::LimitExceeded,
             SessionError::Launch(LaunchError::UnusableImage { reason }) => {
                 return Self::new(ErrorCode::InvalidImage, format!("the image cannot be used: {reason}"));
@@ -141,6 +144,15 @@ impl From<SessionError> for ApiError {
             _ => return Self::internal(&error),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<BeginError> for ApiError {
+    fn from(error: BeginError) -> Self {
+        match &error {
+            BeginError::Reused { .. } => Self::new(ErrorCode::IdempotencyKeyReused, error.to_string()),
+            BeginError::Store(_) => Self::internal(&error),
+        }
     }
 }
 

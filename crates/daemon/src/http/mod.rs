@@ -8,6 +8,7 @@ mod event_stream;
 mod exec_request;
 mod file_request;
 mod guard;
+mod idempotency_key;
 mod json_body;
 mod output_document;
 mod path_id;
@@ -15,6 +16,7 @@ mod request_id;
 mod router;
 mod routes;
 mod server;
+mod session_query;
 mod stalled_writes;
 
 pub(crate) use server::Server;

@@ -15,7 +15,7 @@ use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
-use super::routes::{exec, files, health, processes, sessions, workspace_files, workspaces};
+use super::routes::{events, exec, files, health, processes, sessions, workspace_files, workspaces};
 use crate::config::Config;
 use crate::session::Sessions;
 
@@ -48,7 +48,9 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
     Router::new()
         .route("/healthz", get(health::show))
         .route("/v1/sessions", get(sessions::list).post(sessions::create))
-        .route("/v1/sessions/{id}", get(sessions::show).delete(sessions::destroy))
+        .route("/v1/sessions/{id}", get(sessions::show).patch(sessions::update).delete(sessions::destroy))
+        .route("/v1/sessions/{id}/events", get(events::of_session))
+        .route("/v1/events", get(events::of_all))
         .route("/v1/sessions/{id}/stats", get(sessions::stats))
         .route("/v1/sessions/{id}/exec", limited(post(exec::run), COMMAND_BODY))
         .route("/v1/sessions/{id}/exec/stream", limited(post(exec::stream), COMMAND_BODY))

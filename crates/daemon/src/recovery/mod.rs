@@ -62,7 +62,8 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
             }
             Err(error) => {
                 log_lost(&id, &error);
-                sessions.store().set_status(&id, SessionStatus::Crashed).await?;
+                let (reason, at) = (lost_reason(&error), jiff::Timestamp::now());
+                sessions.store().set_ended(&id, SessionStatus::Crashed, Some(reason), at).await?;
             }
         }
     }
@@ -92,6 +93,14 @@ fn clean_workspaces(sessions: &Sessions) {
             tracing::warn!(error, "what is left of deleted workspaces stays until the next start");
         }
     });
+}
+
+/// Says why a session did not survive, without a word about the host.
+const fn lost_reason(error: &SessionError) -> &'static str {
+    match error {
+        SessionError::Process(ProcessError::Ended) => "PID 1 ended while no daemon ran",
+        _ => "its runner does not answer",
+    }
 }
 
 fn log_lost(id: &sandkasten_api::id::SessionId, error: &SessionError) {

@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use sandkasten_api::id::{SessionId, WorkspaceId};
-use sandkasten_api::session::SessionStatus;
+use sandkasten_api::label::Labels;
+use sandkasten_api::name::SessionName;
+use sandkasten_api::session::{Session, SessionStatus};
 use sandkasten_image::{Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
@@ -21,32 +23,62 @@ use super::live::{Activity, LiveSession};
 use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
 use super::{Inner, SessionError, Sessions, expiry, plan};
+use crate::idempotency::{KeptAnswer, Turn};
 use crate::store::SessionRow;
 use crate::workspace::OpenWorkspace;
 
+/// What a session is to be.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    /// The name of its image; none means the default one.
+    pub(crate) image: Option<String>,
+    pub(crate) ttl_seconds: u64,
+    pub(crate) workspace: Option<WorkspaceId>,
+    pub(crate) name: Option<SessionName>,
+    pub(crate) labels: Labels,
+}
+
+/// The answer to a request that may be repeated, made when the session is and written down with it.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    /// Held until the session is known.
+    pub(crate) turn: Turn,
+    pub(crate) answer: fn(&Turn, &Session) -> KeptAnswer,
+}
+
 impl Sessions {
-    /// Makes a session of the named image, or of the default one, with the named workspace if there is one. Returns when its shell takes commands and it is
-    /// written down.
+    /// Makes a session. Returns when its shell takes commands and it is written down, with the answer that is kept for whoever
+    /// asks again. A caller that goes away in between changes nothing: the session is made, or nothing of it is left.
     ///
     /// # Errors
     /// [`SessionError`]; nothing of the session is left then.
     pub(crate) async fn create(
         &self,
-        image: Option<&str>,
-        ttl_seconds: u64,
-        workspace: Option<WorkspaceId>,
-    ) -> Result<Arc<LiveSession>, SessionError> {
+        new: NewSession,
+        keep: Option<Keep>,
+    ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
+        let sessions = self.clone();
+        let made = tokio::spawn(async move { sessions.make(new, keep).await });
+        made.await.map_err(|source| SessionError::Task { source })?
+    }
+
+    async fn make(
+        &self,
+        new: NewSession,
+        keep: Option<Keep>,
+    ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
         let _place = self.reserve()?;
+        let _name = self.reserve_name(new.name.as_ref(), None)?;
         let inner = Arc::clone(&self.inner);
-        let name = image.unwrap_or(&self.inner.config.default_image).to_owned();
         let session = tokio::task::spawn_blocking(move || {
-            let image = inner.resolve(&name)?;
-            inner.build(&image, ttl_seconds, workspace)
+            let image = inner.resolve(new.image.as_deref().unwrap_or(&inner.config.default_image))?;
+            inner.build(&image, new)
         })
         .await
         .map_err(|source| SessionError::Task { source })??;
         let session = Arc::new(session);
-        if let Err(error) = self.write_down(&session).await {
+        let answer = keep.as_ref().map(|keep| (keep.answer)(&keep.turn, &session.describe()));
+        if let Err(error) = self.write_down(&session, answer.as_ref()).await {
             let undone = self.tear_down(&session).await;
             return Err(match undone {
                 Ok(()) => error,
@@ -54,7 +86,7 @@ impl Sessions {
             });
         }
         self.adopt(Arc::clone(&session));
-        Ok(session)
+        Ok((session, answer))
     }
 
     /// Counts a create that is under way against the limit.
@@ -70,14 +102,18 @@ impl Sessions {
         }
     }
 
-    async fn write_down(&self, session: &LiveSession) -> Result<(), SessionError> {
+    async fn write_down(
+        &self,
+        session: &LiveSession,
+        answer: Option<&KeptAnswer>,
+    ) -> Result<(), SessionError> {
         let described = session.describe();
         let row = SessionRow {
             id: session.id.clone(),
             image: session.image.clone(),
             status: SessionStatus::Running,
             cwd: described.cwd,
-            ttl_seconds: session.ttl_seconds,
+            ttl_seconds: described.ttl_seconds,
             created_at: session.created_at,
             last_activity: session.created_at,
             expires_at: described.expires_at,
@@ -86,8 +122,11 @@ impl Sessions {
             runner_started: session.process.started()?,
             landlock_abi: session.landlock_abi,
             workspace_id: session.workspace.clone(),
+            name: described.name,
+            labels: described.labels,
+            reason: None,
         };
-        Ok(self.inner.store.insert(&row).await?)
+        Ok(self.inner.store.insert(&row, answer).await?)
     }
 }
 
@@ -119,18 +158,13 @@ impl Inner {
     }
 
     /// Starts a sandbox, with a workspace that is made where there is none. Blocking.
-    fn build(
-        &self,
-        image: &Image,
-        ttl_seconds: u64,
-        workspace: Option<WorkspaceId>,
-    ) -> Result<LiveSession, SessionError> {
+    fn build(&self, image: &Image, mut new: NewSession) -> Result<LiveSession, SessionError> {
         let id = draw_id()?;
-        let Some(workspace) = self.workspace_of(&id, workspace)? else {
-            return self.start(id, image, ttl_seconds, None);
+        let Some(workspace) = self.workspace_of(&id, new.workspace.take())? else {
+            return self.start(id, image, new, None);
         };
         let workspace = self.workspaces.open_or_make(&workspace)?;
-        self.start(id, image, ttl_seconds, Some(&workspace)).map_err(|error| match workspace.undo() {
+        self.start(id, image, new, Some(&workspace)).map_err(|error| match workspace.undo() {
             Ok(()) => error,
             Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
         })
@@ -155,7 +189,7 @@ impl Inner {
         &self,
         id: SessionId,
         image: &Image,
-        ttl_seconds: u64,
+        new: NewSession,
         workspace: Option<&OpenWorkspace>,
     ) -> Result<LiveSession, SessionError> {
         let lease = self.leases.take()?;
@@ -176,7 +210,6 @@ impl Inner {
             id,
             image: image.name.as_str().to_owned(),
             created_at: now,
-            ttl_seconds,
             landlock_abi: launched.landlock_abi,
             cgroup,
             process: launched.process,
@@ -191,10 +224,15 @@ impl Inner {
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),
                 last_activity: now,
-                expires_at: expiry(now, ttl_seconds),
+                expires_at: expiry(now, new.ttl_seconds),
+                name: new.name,
+                labels: new.labels,
+                ttl_seconds: new.ttl_seconds,
                 in_use: 0,
                 ended: None,
+                reason: None,
             }),
+            changing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -230,10 +268,15 @@ fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &Path) -> SessionEr
     }
 }
 
+/// Draws a number that nobody can guess.
+pub(super) fn random_number() -> std::io::Result<u64> {
+    let mut bytes = [0_u8; 8];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
 fn draw_id() -> Result<SessionId, SessionError> {
-    let mut bytes = [0_u8; 6];
-    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
-        .map_err(|source| SessionError::Random { source: source.into() })?;
-    let [a, b, c, d, e, f] = bytes;
+    let number = random_number().map_err(|source| SessionError::Random { source })?;
+    let [a, b, c, d, e, f, ..] = number.to_be_bytes();
     Ok(SessionId::from_random(u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])))
 }

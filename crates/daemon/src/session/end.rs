@@ -9,7 +9,7 @@ use sandkasten_api::session::SessionStatus;
 use sandkasten_isolation::host::PathError;
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 
-use super::{LiveSession, SessionError, Sessions};
+use super::{LiveSession, SessionError, Sessions, now};
 
 impl Sessions {
     /// Ends a session on a client's behalf. When this returns its processes are gone and its files unreachable.
@@ -18,7 +18,7 @@ impl Sessions {
     /// [`SessionError::NotFound`] where it is not live any more.
     pub(crate) async fn destroy(&self, id: &SessionId) -> Result<(), SessionError> {
         match self.live(id) {
-            Some(session) if session.mark_ended(SessionStatus::Destroyed) => {
+            Some(session) if session.mark_ended(SessionStatus::Destroyed, None) => {
                 self.end(&session, SessionStatus::Destroyed).await
             }
             _ => Err(SessionError::NotFound { id: id.clone() }),
@@ -30,7 +30,7 @@ impl Sessions {
     /// # Errors
     /// The kernel's or the store's.
     pub(crate) async fn expire(&self, session: &Arc<LiveSession>) -> Result<(), SessionError> {
-        if session.mark_ended(SessionStatus::Expired) {
+        if session.mark_ended(SessionStatus::Expired, None) {
             self.end(session, SessionStatus::Expired).await
         } else {
             Ok(())
@@ -39,21 +39,43 @@ impl Sessions {
 
     /// Clears away what is left of a sandbox that died under its session.
     pub(super) async fn note_crash(&self, session: &Arc<LiveSession>) {
-        if !session.mark_ended(SessionStatus::Crashed) {
-            return;
+        let (sessions, crashed) = (self.clone(), Arc::clone(session));
+        let reason = tokio::task::spawn_blocking(move || sessions.crash_reason(&crashed)).await;
+        let reason = reason.unwrap_or_else(|_| "PID 1 ended".to_owned());
+        if session.end_status().is_none() {
+            tracing::warn!(session = %session.id, reason, "the sandbox ended by itself");
         }
-        tracing::warn!(session = %session.id, "the sandbox ended by itself");
-        if let Err(error) = self.end(session, SessionStatus::Crashed).await {
+        if let Err(error) = self.give_up(session, reason).await {
             let error: &dyn std::error::Error = &error;
             tracing::error!(session = %session.id, error, "a crashed sandbox could not be cleared away");
         }
     }
 
+    /// Ends a session that is of no use any more, unless it is ending already.
+    ///
+    /// # Errors
+    /// The kernel's or the store's.
+    pub(crate) async fn give_up(
+        &self,
+        session: &Arc<LiveSession>,
+        reason: String,
+    ) -> Result<(), SessionError> {
+        if session.mark_ended(SessionStatus::Crashed, Some(reason)) {
+            self.end(session, SessionStatus::Crashed).await
+        } else {
+            Ok(())
+        }
+    }
+
     async fn end(&self, session: &Arc<LiveSession>, status: SessionStatus) -> Result<(), SessionError> {
         let torn_down = self.tear_down(session).await;
+        let event = session.state_event(status, now());
+        // Before it is no longer known here: in between, its row would say that it runs.
+        let noted = self.inner.store.set_ended(&session.id, status, event.reason.as_deref(), event.at).await;
         self.change_live(|live| live.remove(&session.id));
-        self.inner.store.set_status(&session.id, status).await?;
-        torn_down
+        self.inner.events.publish(event);
+        torn_down?;
+        Ok(noted?)
     }
 
     /// Kills the sandbox and removes its cgroup and socket.

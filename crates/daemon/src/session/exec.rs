@@ -171,7 +171,9 @@ impl Sessions {
                         Poll::Pending => tokio::select! {
                             slot = turn => slot,
                             () = running.events.closed(), if audience == Audience::Client => return running.give_up(),
-                            () = running.job.cancelled.notified() => return running.give_up(),
+                            () = running.job.cancelled.notified() => {
+                                return running.conclude(Ok(JobEnd::before_it_began())).await;
+                            }
                         },
                     };
                     let result = RunInShell { running: &running, options }.carry_out(slot).await;
@@ -200,7 +202,7 @@ impl Running {
         (self.audience == Audience::Client).then_some(&self.events)
     }
 
-    /// Gives up something that still waited.
+    /// Gives up something that still waited, and that nobody wants any more.
     fn give_up(self) {
         self.job.set(JobState::Failed);
         self.session.jobs.forget(self.job.id);

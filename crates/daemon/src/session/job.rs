@@ -12,7 +12,8 @@ use sandkasten_protocol::Capture;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
-use super::measure::Baseline;
+use super::measure::{Baseline, Measured};
+use super::verdict::{Bounds, Cause, judge};
 
 /// The most bytes of a command that are kept for lists.
 const SHOWN_COMMAND_BYTES: usize = 4 << 10;
@@ -79,6 +80,21 @@ pub(crate) struct JobEnd {
     /// Whether a fresh shell had to take the place of the one that carried it out.
     pub(crate) shell_restarted: bool,
     pub(crate) verdict: Verdict,
+}
+
+impl JobEnd {
+    /// Of something that was cancelled while it waited for its shell.
+    pub(super) fn before_it_began() -> Self {
+        const SIGINT: i32 = 2;
+        Self {
+            exit_code: 128 + SIGINT,
+            cwd: None,
+            written: [0; 2],
+            duration: Duration::ZERO,
+            shell_restarted: false,
+            verdict: judge(Cause::Cancelled, Measured::default(), Bounds::default()),
+        }
+    }
 }
 
 /// Where a job is in its life.

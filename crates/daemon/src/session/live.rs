@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::label::Labels;
+use sandkasten_api::name::SessionName;
 use sandkasten_api::session::{AcquireSource, Session, SessionStatus};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{RootDirectory, SandboxProcess};
@@ -28,7 +30,6 @@ pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
     pub(crate) image: String,
     pub(crate) created_at: Timestamp,
-    pub(crate) ttl_seconds: u64,
     pub(crate) landlock_abi: u32,
     pub(crate) cgroup: SessionCgroup,
     /// PID 1 of the sandbox.
@@ -50,18 +51,25 @@ pub(crate) struct LiveSession {
     /// The most memory it used before the measurement began anew, in bytes.
     pub(super) memory_peak: AtomicU64,
     pub(super) activity: Mutex<Activity>,
+    /// Held by who changes what a client may change.
+    pub(super) changing: tokio::sync::Mutex<()>,
 }
 
-/// What use of the session changes.
+/// What use of the session and its client change.
 #[derive(Debug)]
 pub(super) struct Activity {
     pub(super) cwd: String,
+    pub(super) name: Option<SessionName>,
+    pub(super) labels: Labels,
+    pub(super) ttl_seconds: u64,
     pub(super) last_activity: Timestamp,
     pub(super) expires_at: Timestamp,
     /// Commands that run or wait; a session in use does not expire.
     pub(super) in_use: usize,
     /// How the session ended, once it has.
     pub(super) ended: Option<SessionStatus>,
+    /// Why, where there is more to say than the status does.
+    pub(super) reason: Option<String>,
 }
 
 impl LiveSession {
@@ -83,7 +91,6 @@ impl LiveSession {
             id: row.id,
             image: row.image,
             created_at: row.created_at,
-            ttl_seconds: row.ttl_seconds,
             landlock_abi: row.landlock_abi,
             cgroup,
             process,
@@ -97,11 +104,16 @@ impl LiveSession {
             memory_peak: AtomicU64::new(0),
             activity: Mutex::new(Activity {
                 cwd,
+                name: row.name,
+                labels: row.labels,
+                ttl_seconds: row.ttl_seconds,
                 last_activity: row.last_activity,
                 expires_at: row.expires_at,
                 in_use: 0,
                 ended: None,
+                reason: None,
             }),
+            changing: tokio::sync::Mutex::default(),
         };
         Ok((session, jobs))
     }
@@ -128,10 +140,14 @@ impl LiveSession {
         Session {
             id: self.id.clone(),
             image: self.image.clone(),
+            name: activity.name.clone(),
+            labels: activity.labels.clone(),
             status: activity.ended.unwrap_or(SessionStatus::Running),
+            reason: activity.reason.clone(),
             cwd: activity.cwd.clone(),
             workspace_id: self.workspace.clone(),
             created_at: self.created_at,
+            ttl_seconds: activity.ttl_seconds,
             expires_at: activity.expires_at,
             acquire_source: AcquireSource::Cold,
             last_activity: None,
@@ -155,22 +171,25 @@ impl LiveSession {
     }
 
     /// Marks the session as ended, unless it is already, and says whether this call did.
-    pub(super) fn mark_ended(&self, status: SessionStatus) -> bool {
+    pub(super) fn mark_ended(&self, status: SessionStatus, reason: Option<String>) -> bool {
         let mut activity = self.activity();
         let first = activity.ended.is_none();
-        activity.ended.get_or_insert(status);
+        if first {
+            activity.ended = Some(status);
+            activity.reason = reason;
+        }
         first
     }
 
-    /// Notes a use at `now`, with the shell's directory where it is known, and returns the directory and the new expiry.
-    pub(super) fn touch(&self, now: Timestamp, cwd: Option<&str>) -> (String, Timestamp) {
+    /// Notes a use at `now`, with the shell's directory where it is known, and returns the directory.
+    pub(super) fn touch(&self, now: Timestamp, cwd: Option<&str>) -> String {
         let mut activity = self.activity();
         activity.last_activity = now;
-        activity.expires_at = expiry(now, self.ttl_seconds);
+        activity.expires_at = expiry(now, activity.ttl_seconds);
         if let Some(cwd) = cwd {
             cwd.clone_into(&mut activity.cwd);
         }
-        (activity.cwd.clone(), activity.expires_at)
+        activity.cwd.clone()
     }
 
     /// Returns when the sandbox has ended, for whatever reason: an idle connection to its runner ends with it.

@@ -1,15 +1,19 @@
 //! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
 
+mod crash;
 mod create;
 mod end;
+mod events;
 mod exec;
 mod files;
 mod force;
 mod job;
 mod jobs;
 mod link;
+mod listing;
 mod live;
 mod measure;
+mod names;
 mod outcome;
 mod output_text;
 mod plan;
@@ -21,15 +25,17 @@ mod run_command;
 mod run_process;
 mod session_error;
 mod shell_slot;
+mod update;
 mod verdict;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use jiff::Timestamp;
 use sandkasten_api::id::SessionId;
+use sandkasten_api::name::SessionName;
 use sandkasten_api::session::{AcquireSource, Session, SessionIsolation, SessionStats, SessionStatus};
 use sandkasten_image::ImageStore;
 use sandkasten_isolation::host::cgroup::Layout;
@@ -40,17 +46,22 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::daemon::StartError;
+use crate::idempotency::Idempotency;
 use crate::places::Places;
 use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
+pub(crate) use create::{Keep, NewSession};
+pub(crate) use events::{EventId, Notice, Watch};
 pub(crate) use exec::{Audience, ExecEvent, ExecFailure, ExecOptions, Work};
 pub(crate) use files::{FilePath, InvalidPath};
 pub(crate) use job::{Job, JobEnd, milliseconds};
+pub(crate) use listing::{Listing, Position};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;
 pub(crate) use processes::{LogEvent, ProcessError};
 pub(crate) use session_error::SessionError;
+pub(crate) use update::Update;
 pub(crate) use verdict::parse_signal;
 
 /// The runner's program, embedded by the build script.
@@ -80,6 +91,13 @@ struct Inner {
     /// Creates that are under way, which count against the limit as well.
     creating: std::sync::atomic::AtomicUsize,
     expiry_changed: Notify,
+    /// Names that are about to be some session's.
+    reserved_names: Mutex<HashSet<SessionName>>,
+    idempotency: Idempotency,
+    events: events::Events,
+    /// Runners that the kernel has killed for lack of memory where it counts those of all sessions together, as far as their
+    /// ends are explained.
+    explained_oom_kills: std::sync::atomic::AtomicU64,
 }
 
 impl Sessions {
@@ -103,6 +121,11 @@ impl Sessions {
         if config.workspace.enabled {
             workspaces.prepare()?;
         }
+        let oom_kills = layout
+            .runner_oom_kills(&places.instance)
+            .map_err(|source| StartError::PrepareCgroups { source })?;
+        let idempotency = Idempotency::new(store.clone());
+        let epoch = create::random_number().map_err(|source| StartError::Random { source })?;
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
@@ -117,6 +140,10 @@ impl Sessions {
                 live: RwLock::default(),
                 creating: std::sync::atomic::AtomicUsize::new(0),
                 expiry_changed: Notify::new(),
+                reserved_names: Mutex::default(),
+                idempotency,
+                events: events::Events::new(epoch),
+                explained_oom_kills: oom_kills.into(),
             }),
         })
     }
@@ -141,7 +168,11 @@ impl Sessions {
         &self.inner.workspaces
     }
 
-    /// Is notified when a session appears, so that the reaper can look at its expiry.
+    pub(crate) fn idempotency(&self) -> &Idempotency {
+        &self.inner.idempotency
+    }
+
+    /// Is notified when a session appears or its time to live changes, so that the reaper can look at its expiry.
     pub(crate) fn expiry_changed(&self) -> &Notify {
         &self.inner.expiry_changed
     }
@@ -220,10 +251,10 @@ impl Sessions {
     /// answer depends on it.
     fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
         let now = now();
-        let (cwd, expires_at) = session.touch(now, cwd);
+        let cwd = session.touch(now, cwd);
         let (store, session) = (self.inner.store.clone(), Arc::clone(session));
         tokio::spawn(async move {
-            if let Err(error) = store.touch(&session.id, &cwd, now, expires_at).await {
+            if let Err(error) = store.touch(&session.id, &cwd, now).await {
                 tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
             }
         });
@@ -251,6 +282,7 @@ impl Sessions {
     pub(crate) fn adopt(&self, session: Arc<LiveSession>) {
         self.change_live(|live| live.insert(session.id.clone(), Arc::clone(&session)));
         self.inner.expiry_changed.notify_one();
+        self.inner.events.publish(session.state_event(SessionStatus::Running, session.created_at));
         let sessions = self.clone();
         tokio::spawn(async move {
             session.ended().await;
@@ -281,10 +313,14 @@ fn describe_row(row: SessionRow) -> Session {
     Session {
         id: row.id,
         image: row.image,
+        name: row.name,
+        labels: row.labels,
         status,
+        reason: row.reason,
         cwd: row.cwd,
         workspace_id: row.workspace_id,
         created_at: row.created_at,
+        ttl_seconds: row.ttl_seconds,
         expires_at: row.expires_at,
         acquire_source: AcquireSource::Cold,
         last_activity: Some(row.last_activity),

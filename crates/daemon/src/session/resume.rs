@@ -80,7 +80,8 @@ impl Sessions {
             }
             // A shell that cannot be had back makes the session useless.
             if let Err(ExecFailure::Force(_)) = &result {
-                running.sessions.destroy(&running.session.id).await.ok();
+                let reason = "a command of an earlier daemon could not be ended".to_owned();
+                running.sessions.give_up(&running.session, reason).await.ok();
             }
             running.conclude(result).await;
         });

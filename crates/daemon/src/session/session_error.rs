@@ -1,6 +1,8 @@
 //! Why a session could not be made, found or used.
 
 use sandkasten_api::id::SessionId;
+use sandkasten_api::label::InvalidLabels;
+use sandkasten_api::name::SessionName;
 use sandkasten_api::session::SessionStatus;
 use sandkasten_isolation::host::cgroup::{CgroupError, GroupError};
 use sandkasten_isolation::host::{FileError, LaunchError, LeaseError, PathError, ProcessError};
@@ -32,6 +34,23 @@ pub(crate) enum SessionError {
         id: SessionId,
         /// How it ended.
         status: SessionStatus,
+    },
+    /// Another live session has the name, or is about to.
+    #[error(
+        "{} is called {name}; choose another name, or destroy it",
+        holder.as_ref().map_or("a session that is being made".to_owned(), |id| format!("session {id}"))
+    )]
+    Exists {
+        /// The name.
+        name: SessionName,
+        /// Whose it is.
+        holder: Option<SessionId>,
+    },
+    /// The labels would not be fit.
+    #[error("labels: {source}")]
+    Labels {
+        /// Why.
+        source: InvalidLabels,
     },
     /// The image cannot be used.
     #[error("{reason}")]

@@ -16,7 +16,7 @@ pub(super) enum Cause {
 }
 
 /// The limits that a verdict may be about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) memory_bytes: u64,
     pub(super) pids: u64,

@@ -2,6 +2,7 @@
 //!
 //! The store is the truth about which sessions exist and how they ended; the kernel is the truth about what runs.
 
+mod kept_answer;
 mod row;
 
 use std::path::Path;
@@ -9,12 +10,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::name::SessionName;
 use sandkasten_api::session::SessionStatus;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-pub(crate) use row::SessionRow;
+pub(crate) use kept_answer::KeptAnswer;
+pub(crate) use row::{SessionChange, SessionRow};
 
 /// The open database.
 #[derive(Debug, Clone)]
@@ -82,14 +85,21 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Writes a new session down.
+    /// Writes a new session down, and in the same transaction the answer that is kept for a repeated request.
     ///
     /// # Errors
     /// [`StoreError::Statement`].
-    pub(crate) async fn insert(&self, row: &SessionRow) -> Result<(), StoreError> {
+    pub(crate) async fn insert(
+        &self,
+        row: &SessionRow,
+        answer: Option<&KeptAnswer>,
+    ) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Statement { action: "write a session", source };
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
         sqlx::query(
-            "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, \
-             uid_range, runner_pid, runner_started, landlock_abi, workspace_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, uid_range, \
+             runner_pid, runner_started, landlock_abi, workspace_id, name, labels, reason) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.id.as_str())
         .bind(&row.image)
@@ -104,13 +114,20 @@ impl Store {
         .bind(row.runner_started.cast_signed())
         .bind(row.landlock_abi)
         .bind(row.workspace_id.as_ref().map(WorkspaceId::as_str))
-        .execute(&self.pool)
+        .bind(row.name.as_ref().map(SessionName::as_str))
+        .bind(row::labels_text(&row.labels))
+        .bind(&row.reason)
+        .execute(&mut *transaction)
         .await
-        .map(drop)
-        .map_err(|source| StoreError::Statement { action: "write a session", source })
+        .map_err(failed)?;
+        if let Some(answer) = answer {
+            kept_answer::keep(&mut transaction, answer).await.map_err(failed)?;
+        }
+        transaction.commit().await.map_err(failed)
     }
 
-    /// Notes that a session was used.
+    /// Notes that a session was used. Uses may be noted in any order, and beside a [change](Store::change) of the time to
+    /// live: the last use and the time to live that is in force decide the expiry.
     ///
     /// # Errors
     /// [`StoreError::Statement`].
@@ -119,32 +136,89 @@ impl Store {
         id: &SessionId,
         cwd: &str,
         used_at: Timestamp,
-        expires_at: Timestamp,
     ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET cwd = ?, last_activity = ?, expires_at = ? WHERE id = ?")
-            .bind(cwd)
-            .bind(used_at.as_millisecond())
-            .bind(expires_at.as_millisecond())
-            .bind(id.as_str())
-            .execute(&self.pool)
-            .await
-            .map(drop)
-            .map_err(|source| StoreError::Statement { action: "note the use of a session", source })
+        sqlx::query(
+            "UPDATE sessions SET cwd = ?1, last_activity = MAX(last_activity, ?2), \
+             expires_at = MAX(last_activity, ?2) + ttl_seconds * 1000 \
+             WHERE id = ?3 AND status NOT IN ('expired', 'destroyed', 'crashed')",
+        )
+        .bind(cwd)
+        .bind(used_at.as_millisecond())
+        .bind(id.as_str())
+        .execute(&self.pool)
+        .await
+        .map(drop)
+        .map_err(|source| StoreError::Statement { action: "note the use of a session", source })
     }
 
-    /// Notes how a session ended.
+    /// Changes what a client may change of a session that has not ended, and says whether there was one.
     ///
     /// # Errors
     /// [`StoreError::Statement`].
-    pub(crate) async fn set_status(&self, id: &SessionId, status: SessionStatus) -> Result<(), StoreError> {
-        sqlx::query("UPDATE sessions SET status = ?, last_activity = ? WHERE id = ?")
+    pub(crate) async fn change(&self, id: &SessionId, change: &SessionChange) -> Result<bool, StoreError> {
+        sqlx::query(
+            "UPDATE sessions SET name = ?1, labels = ?2, ttl_seconds = ?3, \
+             last_activity = MAX(last_activity, COALESCE(?4, 0)), \
+             expires_at = MAX(last_activity, COALESCE(?4, 0)) + ?3 * 1000 \
+             WHERE id = ?5 AND status NOT IN ('expired', 'destroyed', 'crashed')",
+        )
+        .bind(change.name.as_ref().map(SessionName::as_str))
+        .bind(row::labels_text(&change.labels))
+        .bind(change.ttl_seconds.cast_signed())
+        .bind(change.restarted_at.map(Timestamp::as_millisecond))
+        .bind(id.as_str())
+        .execute(&self.pool)
+        .await
+        .map(|done| done.rows_affected() > 0)
+        .map_err(|source| StoreError::Statement { action: "change a session", source })
+    }
+
+    /// Notes how, when and why a session ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub(crate) async fn set_ended(
+        &self,
+        id: &SessionId,
+        status: SessionStatus,
+        reason: Option<&str>,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET status = ?, reason = ?, last_activity = ? WHERE id = ?")
             .bind(status.as_str())
-            .bind(Timestamp::now().as_millisecond())
+            .bind(reason)
+            .bind(at.as_millisecond())
             .bind(id.as_str())
             .execute(&self.pool)
             .await
             .map(drop)
             .map_err(|source| StoreError::Statement { action: "note the end of a session", source })
+    }
+
+    /// Returns sessions that have ended, oldest first: at most `most`, beginning behind the one that was made at the instant
+    /// and has the id given.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`] or [`StoreError::Corrupt`].
+    pub(crate) async fn ended(
+        &self,
+        behind: Option<(Timestamp, &SessionId)>,
+        most: u32,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        let (at, id) = behind.map_or((i64::MIN, ""), |(at, id)| (at.as_millisecond(), id.as_str()));
+        sqlx::query(
+            "SELECT * FROM sessions WHERE status IN ('expired', 'destroyed', 'crashed') AND (created_at, id) > (?, ?) \
+             ORDER BY created_at, id LIMIT ?",
+        )
+        .bind(at)
+        .bind(id)
+        .bind(most)
+        .fetch_all(&self.pool)
+        .await
+        .map_err(|source| StoreError::Statement { action: "list ended sessions", source })?
+        .iter()
+        .map(SessionRow::read)
+        .collect()
     }
 
     /// Finds a session, ended ones of the last day included.
@@ -197,4 +271,4 @@ impl Store {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

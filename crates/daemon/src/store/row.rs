@@ -2,6 +2,8 @@
 
 use jiff::Timestamp;
 use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::label::Labels;
+use sandkasten_api::name::SessionName;
 use sandkasten_api::session::SessionStatus;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -24,6 +26,20 @@ pub(crate) struct SessionRow {
     pub(crate) runner_started: u64,
     pub(crate) landlock_abi: u32,
     pub(crate) workspace_id: Option<WorkspaceId>,
+    pub(crate) name: Option<SessionName>,
+    pub(crate) labels: Labels,
+    /// Why it ended, where there is more to say than the status does.
+    pub(crate) reason: Option<String>,
+}
+
+/// What a client may change of a session, as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SessionChange {
+    pub(crate) name: Option<SessionName>,
+    pub(crate) labels: Labels,
+    pub(crate) ttl_seconds: u64,
+    /// When the time to live began anew, where it did.
+    pub(crate) restarted_at: Option<Timestamp>,
 }
 
 impl SessionRow {
@@ -48,6 +64,11 @@ impl SessionRow {
         let workspace_id = workspace
             .map(|id| id.parse().map_err(|_| StoreError::Corrupt { field: "workspace_id", value: id }))
             .transpose()?;
+        let name: Option<String> = row.try_get("name").map_err(broken)?;
+        let name = name
+            .map(|name| name.parse().map_err(|_| StoreError::Corrupt { field: "name", value: name }))
+            .transpose()?;
+        let labels = text("labels")?;
         let (id, status) = (text("id")?, text("status")?);
         Ok(Self {
             id: id.parse().map_err(|_| StoreError::Corrupt { field: "id", value: id })?,
@@ -63,11 +84,19 @@ impl SessionRow {
             runner_started: unsigned("runner_started")?,
             landlock_abi: small("landlock_abi")?,
             workspace_id,
+            name,
+            labels: serde_json::from_str(&labels)
+                .map_err(|_| StoreError::Corrupt { field: "labels", value: labels })?,
+            reason: row.try_get("reason").map_err(broken)?,
         })
     }
 }
 
 fn parse_status(text: &str) -> Option<SessionStatus> {
-    use SessionStatus::{Crashed, Destroyed, Expired, Paused, Running};
-    [Running, Paused, Expired, Destroyed, Crashed].into_iter().find(|status| status.as_str() == text)
+    SessionStatus::ALL.into_iter().find(|status| status.as_str() == text)
+}
+
+/// Renders labels as the store keeps them.
+pub(super) fn labels_text(labels: &Labels) -> String {
+    serde_json::to_string(labels).expect("a map of strings is JSON")
 }

@@ -9,6 +9,7 @@ use sandkasten_api::session::CreateSessionRequest;
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
+use crate::label_argument::NamingArguments;
 use crate::{connection, output};
 
 /// Arguments of `create`.
@@ -26,6 +27,9 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "ID")]
     workspace: Option<WorkspaceId>,
 
+    #[command(flatten)]
+    naming: NamingArguments,
+
     /// Print the session as JSON instead of its id
     #[arg(long)]
     json: bool,
@@ -37,6 +41,8 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &CreateArguments) -
         image: arguments.image.clone(),
         ttl_seconds: arguments.ttl,
         workspace_id: arguments.workspace.as_ref().map(ToString::to_string),
+        name: arguments.naming.name.clone(),
+        labels: arguments.naming.labels()?,
     };
     let session = connection::connect(global)?
         .create_session(&request)

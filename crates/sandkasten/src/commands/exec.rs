@@ -4,21 +4,21 @@ use std::process::ExitCode;
 
 use clap::Args;
 use sandkasten_api::exec::ExecRequest;
-use sandkasten_api::id::SessionId;
 use sandkasten_api::limits::MAX_TIMEOUT_MS;
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::interrupt::Interrupts;
+use crate::session_reference::SessionReference;
 use crate::stream_command::stream_command;
 use crate::{connection, shell_quote};
 
 /// Arguments of `exec`.
 #[derive(Debug, Args)]
 pub(crate) struct ExecArguments {
-    /// The session
-    #[arg(value_name = "ID")]
-    id: SessionId,
+    /// The session, by id or name
+    #[arg(value_name = "SESSION")]
+    session: SessionReference,
 
     /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
@@ -43,6 +43,11 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &ExecArguments) -> 
         raw_output: arguments.raw,
         ..ExecRequest::default()
     };
-    let ending = stream_command(&client, &arguments.id, &request, &mut interrupts).await?;
+    let session = &arguments.session;
+    let id = session
+        .resolve(&client)
+        .await
+        .map_err(|error| CliError::request(format!("cannot run the command in session {session}"), &error))?;
+    let ending = stream_command(&client, &id, &request, &mut interrupts).await?;
     Ok(ExitCode::from(ending.exit_status()))
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Run(arguments) => run::run(global, &arguments).await,
         Command::Create(arguments) => create::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,
-        Command::Ps(arguments) => ps::run(global, arguments).await,
+        Command::Ps(arguments) => ps::run(global, &arguments).await,
         Command::Rm(arguments) => rm::run(global, &arguments).await,
         Command::Stats(arguments) => stats::run(global, &arguments).await,
         Command::Image(command) => image::run(global, command).await,

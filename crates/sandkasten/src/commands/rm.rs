@@ -3,30 +3,31 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use sandkasten_api::id::SessionId;
+use sandkasten_client::{Client, RequestError};
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
+use crate::session_reference::SessionReference;
 use crate::{connection, output};
 
 /// Arguments of `rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RmArguments {
-    /// The sessions
-    #[arg(required = true, value_name = "ID")]
-    ids: Vec<SessionId>,
+    /// The sessions, by id or name
+    #[arg(required = true, value_name = "SESSION")]
+    sessions: Vec<SessionReference>,
 }
 
-/// Destroys every session that was named, printing the ids of those that are gone. One failure does not keep the
+/// Destroys every session that was named, printing which are gone. One failure does not keep the
 /// others; the last failure decides the exit status.
 pub(crate) async fn run(global: &GlobalArguments, arguments: &RmArguments) -> Result<ExitCode, CliError> {
     let client = connection::connect(global)?;
     let mut failure = None;
-    for id in &arguments.ids {
-        match client.destroy_session(id).await {
-            Ok(()) => output::print(id.as_str())?,
+    for session in &arguments.sessions {
+        match destroy(&client, session).await {
+            Ok(()) => output::print(&session.to_string())?,
             Err(error) => {
-                let error = CliError::request(format!("cannot destroy session {id}"), &error);
+                let error = CliError::request(format!("cannot destroy session {session}"), &error);
                 if let Some(earlier) = failure.replace(error) {
                     output::report(&earlier);
                 }
@@ -37,4 +38,8 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &RmArguments) -> Re
         Some(error) => Err(error),
         None => Ok(output::done()),
     }
+}
+
+async fn destroy(client: &Client, session: &SessionReference) -> Result<(), RequestError> {
+    client.destroy_session(&session.resolve(client).await?).await
 }

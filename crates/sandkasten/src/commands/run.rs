@@ -13,6 +13,7 @@ use sandkasten_client::Client;
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::interrupt::Interrupts;
+use crate::label_argument::NamingArguments;
 use crate::output;
 use crate::private_daemon::{self, find_or_start};
 use crate::shell_quote;
@@ -33,6 +34,9 @@ pub(crate) struct RunArguments {
     /// The workspace to mount at /workspace; made where there is none
     #[arg(long, value_name = "ID")]
     workspace: Option<WorkspaceId>,
+
+    #[command(flatten)]
+    naming: NamingArguments,
 
     /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
@@ -84,6 +88,8 @@ async fn run_in_session(
     let request = CreateSessionRequest {
         image: arguments.image.clone(),
         workspace_id: arguments.workspace.as_ref().map(ToString::to_string),
+        name: arguments.naming.name.clone(),
+        labels: arguments.naming.labels()?,
         ..CreateSessionRequest::default()
     };
     let started = Instant::now();

@@ -12,15 +12,16 @@ use serde::Serialize;
 use crate::arguments::{GlobalArguments, ListingArguments};
 use crate::cli_error::CliError;
 use crate::output::Colour;
+use crate::session_reference::SessionReference;
 use crate::table::{self, Align};
 use crate::{connection, human, output};
 
 /// Arguments of `stats`.
 #[derive(Debug, Args)]
 pub(crate) struct StatsArguments {
-    /// The session [default: all of them]
-    #[arg(value_name = "ID")]
-    id: Option<SessionId>,
+    /// The session, by id or name [default: all of them]
+    #[arg(value_name = "SESSION")]
+    session: Option<SessionReference>,
 
     #[command(flatten)]
     listing: ListingArguments,
@@ -37,11 +38,14 @@ struct NamedStats {
 /// Shows what one session or all of them use.
 pub(crate) async fn run(global: &GlobalArguments, arguments: &StatsArguments) -> Result<ExitCode, CliError> {
     let client = connection::connect(global)?;
-    let all = match &arguments.id {
-        Some(id) => vec![one(&client, id).await.map_err(|error| failed(id, &error))?],
+    let all = match &arguments.session {
+        Some(session) => {
+            let id = session.resolve(&client).await.map_err(|error| failed(session, &error))?;
+            vec![one(&client, &id).await.map_err(|error| failed(session, &error))?]
+        }
         None => all(&client).await?,
     };
-    match (arguments.listing, &arguments.id, all.as_slice()) {
+    match (arguments.listing, &arguments.session, all.as_slice()) {
         // One session is one object, all of them are an array even where there is one.
         (ListingArguments { json: true, .. }, Some(_), [one]) => output::print_json(one)?,
         (ListingArguments { json: true, .. }, ..) => output::print_json(&all)?,
@@ -72,7 +76,7 @@ async fn one(client: &Client, id: &SessionId) -> Result<NamedStats, RequestError
     Ok(NamedStats { id: id.clone(), stats: client.session_stats(id).await? })
 }
 
-fn failed(id: &SessionId, error: &RequestError) -> CliError {
+fn failed(id: &dyn std::fmt::Display, error: &RequestError) -> CliError {
     CliError::request(format!("cannot read what session {id} uses"), error)
 }
 

@@ -116,7 +116,11 @@ fn listings_come_as_table_json_and_names() {
         r#"[{"id":"0123abcd-ef01","image":"host","status":"running","cwd":"/workspace","created_at":"2026-11-24T12:00:00Z","expires_at":"2026-11-24T12:30:00Z","acquire_source":"cold"}]"#,
     )]);
     let table = run(&["ps", "--url", &daemon.url]);
-    assert!(text(&table.stdout).starts_with("ID             IMAGE  STATUS "), "{}", text(&table.stdout));
+    assert!(
+        text(&table.stdout).starts_with("ID             NAME  IMAGE  STATUS "),
+        "{}",
+        text(&table.stdout)
+    );
     assert_eq!(text(&run(&["ps", "-q", "--url", &daemon.url]).stdout), "0123abcd-ef01\n");
     let json: serde_json::Value =
         serde_json::from_slice(&run(&["ps", "--json", "--url", &daemon.url]).stdout).expect("JSON");

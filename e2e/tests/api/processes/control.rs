@@ -80,6 +80,30 @@ fn an_exec_is_cancelled_like_a_process_and_its_shell_lives_on() {
 }
 
 #[test]
+fn an_exec_that_waits_for_its_shell_is_cancelled_and_never_runs() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let list = format!("/v1/sessions/{}/processes", session.id);
+        let raw = daemon.raw();
+        let busy = session.stream("sleep 1000").await;
+        let cancel = async {
+            let found = sandkasten_e2e::until_some("it waits", async || {
+                let listed = raw.get(&list).await.ok(200);
+                let all = listed["processes"].as_array().expect("a list").clone();
+                all.into_iter().find(|process| process["status"] == "queued")
+            })
+            .await;
+            raw.delete(&format!("{list}/{}", found["id"].as_str().expect("an id"))).await.ok(200)
+        };
+        let (result, ended) = tokio::join!(session.exec("touch ran"), cancel);
+        assert_eq!((&ended["status"], &ended["reason"]), (&json!("ended"), &json!("cancelled")), "{ended}");
+        assert_eq!((result.exit_code, result.output.as_str()), (130, ""));
+        drop(busy);
+        assert_eq!(session.output("ls").await, "");
+    });
+}
+
+#[test]
 fn a_timeout_ends_a_process_and_a_wait_that_is_over_says_so() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;

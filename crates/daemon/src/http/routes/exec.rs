@@ -98,7 +98,7 @@ pub(in crate::http) async fn stream(
     let header = exec_header(job.id);
     let texts = [OutputText::new(raw), OutputText::new(raw)];
     tokio::spawn(forward(events, pieces, EventText { job, texts, separate, request_id }));
-    Ok(([header], event_stream::respond(receiver)).into_response())
+    Ok(([header], event_stream::relay(receiver)).into_response())
 }
 
 /// Checks a request and finds its session.
@@ -190,7 +190,7 @@ impl EventText {
         }
         let name = if stream == Stream::Error { StreamName::Stderr } else { StreamName::Stdout };
         let stream = self.separate.then_some(name);
-        event("chunk", &ExecChunk { chunk: text, timestamp: Timestamp::now().as_millisecond(), stream })
+        event(None, "chunk", &ExecChunk { chunk: text, timestamp: Timestamp::now().as_millisecond(), stream })
     }
 
     /// What was held back of characters that never came to their end.
@@ -215,7 +215,7 @@ impl EventText {
             duration_ms: milliseconds(end.duration),
             verdict: end.verdict.clone(),
         };
-        event("done", &done)
+        event(None, "done", &done)
     }
 
     /// Describes a failure in a stream that has begun; an internal one is logged here, as no answer can carry it any more.
@@ -230,7 +230,7 @@ impl EventText {
         };
         let failed =
             ExecFailed { error: message, error_code: error.code(), exec_id: Some(self.job.id), verdict };
-        event("error", &failed)
+        event(None, "error", &failed)
     }
 }
 
@@ -242,7 +242,7 @@ async fn forward(mut events: mpsc::Receiver<ExecEvent>, pieces: mpsc::Sender<Byt
             event = events.recv() => event,
             () = pieces.closed() => return,
             () = tokio::time::sleep(heartbeat) => {
-                if pieces.send(Bytes::from_static(b": still running\n\n")).await.is_err() {
+                if pieces.send(event_stream::HEARTBEAT).await.is_err() {
                     return;
                 }
                 continue;

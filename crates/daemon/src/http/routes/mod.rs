@@ -1,5 +1,6 @@
 //! The handlers: one file a noun of the API.
 
+pub(super) mod events;
 pub(super) mod exec;
 pub(super) mod files;
 pub(super) mod health;

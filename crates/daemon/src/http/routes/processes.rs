@@ -170,7 +170,7 @@ pub(in crate::http) async fn logs(
         let events = state.sessions.follow_output(&session, &job, query.since).await?;
         let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
         tokio::spawn(forward(events, pieces, job, query.since));
-        return Ok(event_stream::respond(receiver));
+        return Ok(event_stream::relay(receiver));
     }
     // Asked first: what it says of the status holds for what is read after it.
     let status = job.describe().status;
@@ -204,7 +204,7 @@ async fn forward(
             event = events.recv() => event,
             () = pieces.closed() => return,
             () = tokio::time::sleep(heartbeat) => {
-                if pieces.send(Bytes::from_static(b": still running\n\n")).await.is_err() {
+                if pieces.send(event_stream::HEARTBEAT).await.is_err() {
                     return;
                 }
                 continue;
@@ -215,7 +215,7 @@ async fn forward(
             Some(LogEvent::Output(piece)) if piece.stream == Stream::Output => {
                 next_offset = piece.offset + piece.bytes.len() as u64;
                 let chunk = text.push(&piece.bytes);
-                (event("chunk", &LogChunk { chunk, offset: piece.offset, next_offset }), false)
+                (event(None, "chunk", &LogChunk { chunk, offset: piece.offset, next_offset }), false)
             }
             Some(LogEvent::Output(_)) => continue,
             Some(LogEvent::End) => {
@@ -225,14 +225,14 @@ async fn forward(
                 let rest = if chunk.is_empty() {
                     String::new()
                 } else {
-                    event("chunk", &LogChunk { chunk, offset: next_offset, next_offset })
+                    event(None, "chunk", &LogChunk { chunk, offset: next_offset, next_offset })
                 };
-                (rest + &event("done", &job.describe()), true)
+                (rest + &event(None, "done", &job.describe()), true)
             }
             Some(LogEvent::Failure(error)) => {
                 let error = ApiError::from(error);
                 let message = serde_json::json!({ "error": error.message(), "error_code": error.code() });
-                (event("error", &message), true)
+                (event(None, "error", &message), true)
             }
             None => return,
         };

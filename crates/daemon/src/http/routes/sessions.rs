@@ -1,45 +1,104 @@
-//! `/v1/sessions`: make, list, show, measure and destroy.
+//! `/v1/sessions`: make, list, show, change, measure and destroy.
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
 use sandkasten_api::health::Acknowledged;
 use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TTL_SECONDS;
-use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats};
+use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats, UpdateSessionRequest};
 
+use crate::config::Config;
 use crate::http::api_error::ApiError;
+use crate::http::idempotency_key::{Given, IdempotencyKey, kept};
 use crate::http::json_body::JsonBody;
 use crate::http::path_id::{self, PathId};
 use crate::http::router::ApiState;
+use crate::http::session_query::SessionQuery;
+use crate::idempotency::{Begun, KeptAnswer, Turn};
+use crate::session::{Keep, NewSession, Update};
+
+/// The scope of the keys of creates.
+const CREATE: &str = "POST /v1/sessions";
 
 /// Makes a session. When it answers, the shell takes commands.
 pub(in crate::http) async fn create(
     State(state): State<ApiState>,
+    IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody<CreateSessionRequest>,
-) -> Result<(StatusCode, Json<Session>), ApiError> {
-    let config = state.sessions.config();
-    let ttl_seconds = match request.ttl_seconds {
-        None | Some(0) => config.session_ttl_seconds,
-        Some(ttl) if ttl <= MAX_TTL_SECONDS => ttl,
-        Some(ttl) => {
-            return Err(ApiError::invalid(format!(
-                "ttl_seconds is {ttl}; allowed are 1 to {MAX_TTL_SECONDS}, or 0 for the configured {}",
-                config.session_ttl_seconds
-            )));
-        }
+) -> Result<Response, ApiError> {
+    let turn = match key {
+        None => None,
+        Some(key) => match state.sessions.idempotency().begin(CREATE, &key, &request).await? {
+            Begun::Kept(answer) => return Ok(kept(answer, Given::Again)),
+            Begun::Turn(turn) => Some(turn),
+        },
     };
+    let new = accept(state.sessions.config(), request)?;
+    let keep = turn.map(|turn| Keep { turn, answer: created });
+    let (session, answer) = state.sessions.create(new, keep).await?;
+    Ok(match answer {
+        Some(answer) => kept(answer, Given::First),
+        None => (StatusCode::CREATED, Json(session.describe())).into_response(),
+    })
+}
+
+/// Makes the answer that is kept with a session.
+fn created(turn: &Turn, session: &Session) -> KeptAnswer {
+    let body = serde_json::to_string(session).expect("a session is JSON");
+    turn.answer(StatusCode::CREATED.as_u16(), body)
+}
+
+fn accept(config: &Config, request: CreateSessionRequest) -> Result<NewSession, ApiError> {
     let workspace = match &request.workspace_id {
         Some(_) if !config.workspace.enabled => return Err(path_id::workspaces_disabled()),
         id => id.as_deref().map(str::parse::<WorkspaceId>).transpose()?,
     };
-    let session = state.sessions.create(request.image.as_deref(), ttl_seconds, workspace).await?;
-    Ok((StatusCode::CREATED, Json(session.describe())))
+    Ok(NewSession {
+        image: request.image,
+        ttl_seconds: ttl_seconds(config, request.ttl_seconds)?,
+        workspace,
+        name: request.name,
+        labels: request.labels.unwrap_or_default(),
+    })
 }
 
-/// Lists the live sessions, oldest first.
-pub(in crate::http) async fn list(State(state): State<ApiState>) -> Json<Vec<Session>> {
-    Json(state.sessions.all().iter().map(|session| session.describe()).collect())
+fn ttl_seconds(config: &Config, asked_for: Option<u64>) -> Result<u64, ApiError> {
+    let configured = config.session_ttl_seconds;
+    match asked_for {
+        None | Some(0) => Ok(configured),
+        Some(ttl) if ttl <= MAX_TTL_SECONDS => Ok(ttl),
+        Some(ttl) => Err(ApiError::invalid(format!(
+            "ttl_seconds is {ttl}; allowed are 1 to {MAX_TTL_SECONDS}, or 0 for the configured {configured}"
+        ))),
+    }
+}
+
+/// Lists sessions, oldest first: the live ones, unless others are asked for.
+pub(in crate::http) async fn list(
+    State(state): State<ApiState>,
+    query: SessionQuery,
+) -> Result<Response, ApiError> {
+    let page = state.sessions.list(&query.listing).await?;
+    let mut response = Json(page.sessions).into_response();
+    if let Some(link) = page.next.and_then(|next| query.link(&next)) {
+        response.headers_mut().insert(header::LINK, link);
+    }
+    Ok(response)
+}
+
+/// Changes what the request names. When it answers, the change is written down.
+pub(in crate::http) async fn update(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<UpdateSessionRequest>,
+) -> Result<Json<Session>, ApiError> {
+    let config = state.sessions.config();
+    let ttl_seconds = request.ttl_seconds.map(|ttl| ttl_seconds(config, ttl)).transpose()?;
+    let update = Update { ttl_seconds, labels: request.labels, name: request.name };
+    let session = state.sessions.update(&id, update).await?;
+    Ok(Json(session.describe()))
 }
 
 /// Shows one session, ended ones of the last day included.

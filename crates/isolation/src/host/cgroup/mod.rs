@@ -10,6 +10,4 @@ mod session;
 
 pub use layout::{Controller, DetectError, Layout, Version};
 pub use process_group::{GroupError, ProcessGroup};
-pub use session::{
-    CgroupError, FIRST_PROCESS_GROUP, Limits, Refusals, RunnerOomKills, SessionCgroup, Usage,
-};
+pub use session::{CgroupError, FIRST_PROCESS_GROUP, Limits, Refusals, RunnerOomKills, SessionCgroup, Usage};

@@ -75,6 +75,7 @@ fn row(label: &str, text: &str, colour: Colour) -> String {
 mod tests {
     use std::time::Duration;
 
+    use sandkasten_api::label::Labels;
     use sandkasten_api::session::{AcquireSource, Session, SessionIsolation, SessionStatus};
 
     use super::{isolation, times};
@@ -85,6 +86,10 @@ mod tests {
         Session {
             id: "0123abcd-ef01".parse().expect("an id"),
             image: "host".to_owned(),
+            name: None,
+            labels: Labels::default(),
+            reason: None,
+            ttl_seconds: 1_800,
             status: SessionStatus::Running,
             cwd: "/workspace".to_owned(),
             workspace_id: None,
