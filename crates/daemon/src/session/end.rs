@@ -39,6 +39,10 @@ impl Sessions {
 
     /// Clears away what is left of a sandbox that died under its session.
     pub(super) async fn note_crash(&self, session: &Arc<LiveSession>) {
+        // What we end ends as well, and that needs no reason.
+        if session.end_status().is_some() {
+            return;
+        }
         let (sessions, crashed) = (self.clone(), Arc::clone(session));
         let reason = tokio::task::spawn_blocking(move || sessions.crash_reason(&crashed)).await;
         let reason = reason.unwrap_or_else(|_| "PID 1 ended".to_owned());
