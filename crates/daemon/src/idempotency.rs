@@ -118,7 +118,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Digests what was understood of a request, so that neither white space nor the order of fields matters.
-fn fingerprint(request: &impl Serialize) -> [u8; 32] {
+pub(crate) fn fingerprint(request: &impl Serialize) -> [u8; 32] {
     Sha256::digest(serde_json::to_vec(request).expect("a request was read from JSON")).into()
 }
 

@@ -191,6 +191,7 @@ impl From<ExecFailure> for ApiError {
         let message = failure.to_string();
         match failure {
             ExecFailure::Session(error) => error.into(),
+            ExecFailure::KeyReused { .. } => Self::new(ErrorCode::IdempotencyKeyReused, message),
             ExecFailure::Busy => Self::new(ErrorCode::LimitExceeded, message),
             ExecFailure::Force(_) | ExecFailure::ShellKeepsEnding => Self::internal(&failure),
         }

@@ -79,6 +79,7 @@ pub(super) fn exec_options(
         capture,
         separate: request.separate_output,
         raw_output: request.raw_output,
+        key: None,
         audience: Audience::Client,
     })
 }
@@ -112,6 +113,7 @@ pub(super) fn process_options(request: ProcessRequest) -> Result<ExecOptions, Ap
         capture: Capture { head: 0, tail: KEPT_BYTES },
         separate: false,
         raw_output: true,
+        key: None,
         audience: Audience::Nobody,
     })
 }

@@ -41,13 +41,18 @@ pub(super) enum Given {
     Again,
 }
 
+/// Marks an answer that is given again.
+pub(super) fn mark(response: &mut Response, given: Given) {
+    if given == Given::Again {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+}
+
 /// Gives an answer as it was kept.
 pub(super) fn kept(answer: KeptAnswer, given: Given) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     let mut response = (status, kind, answer.body).into_response();
-    if given == Given::Again {
-        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
+    mark(&mut response, given);
     response
 }

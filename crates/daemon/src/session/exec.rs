@@ -12,7 +12,7 @@ use sandkasten_protocol::{Capture, Hearing, Piece, ProcessInput, Program, Termin
 use tokio::sync::mpsc;
 
 use super::force::ForceError;
-use super::job::{Job, JobEnd, JobNote, JobState, milliseconds, shown};
+use super::job::{Job, JobEnd, JobNote, JobState, RequestKey, milliseconds, shown};
 use super::link::LinkError;
 use super::live::{InUse, LiveSession};
 use super::measure::Baseline;
@@ -43,6 +43,8 @@ pub(crate) struct ExecOptions {
     pub(crate) separate: bool,
     /// Whether its text is shown as it was written.
     pub(crate) raw_output: bool,
+    /// What makes a request that is sent twice one exec.
+    pub(crate) key: Option<RequestKey>,
     pub(crate) audience: Audience,
 }
 
@@ -75,6 +77,15 @@ pub(crate) enum ExecEvent {
     Failure(ExecFailure),
 }
 
+/// Whether something was begun by this request.
+#[derive(Debug)]
+pub(crate) enum Begun {
+    /// It was, and this is what happens.
+    Now(mpsc::Receiver<ExecEvent>),
+    /// By an earlier one with the same key.
+    Before,
+}
+
 /// What kept something from running to its end.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ExecFailure {
@@ -84,6 +95,14 @@ pub(crate) enum ExecFailure {
     /// It could not be ended.
     #[error("failed to end the command")]
     Force(#[from] ForceError),
+    /// The key belongs to another request.
+    #[error(
+        "the Idempotency-Key {key:?} was used with another body in this session; send the same body again, or use a new key"
+    )]
+    KeyReused {
+        /// Which key.
+        key: String,
+    },
     /// There are as many processes or shells as the runner takes.
     #[error("the session runs as many processes and shells as it may; end some (GET …/processes lists them)")]
     Busy,
@@ -117,6 +136,7 @@ impl ExecOptions {
             shell,
             tty,
             raw_output: self.raw_output,
+            key: self.key.clone(),
             separate: self.separate,
             head: self.capture.head,
             tail: self.capture.tail,
@@ -139,18 +159,23 @@ impl ExecOptions {
 
 impl Sessions {
     /// Runs something in a session. A command has its place in the queue of its shell when this returns. Events come until
-    /// the end; a client that drops the receiver stops it.
+    /// the end; a client that drops the receiver stops it. Where its key is known, the job that has it is returned, and its
+    /// end is to be waited for.
     ///
     /// # Errors
-    /// [`SessionError::Random`].
+    /// [`ExecFailure::KeyReused`], or [`SessionError::Random`].
     pub(crate) async fn exec(
         &self,
         session: Arc<LiveSession>,
         options: ExecOptions,
-    ) -> Result<(Arc<Job>, mpsc::Receiver<ExecEvent>), SessionError> {
+    ) -> Result<(Arc<Job>, Begun), ExecFailure> {
         let job = Arc::new(Job::new(draw_id()?, options.note(), JobState::Queued));
         let (events, receiver) = mpsc::channel(EVENTS_IN_FLIGHT);
-        session.jobs.add(Arc::clone(&job));
+        if let Some(known) = session.jobs.add(Arc::clone(&job)) {
+            let same = known.note().key == options.key;
+            let key = options.key.map(|key| key.key).unwrap_or_default();
+            return if same { Ok((known, Begun::Before)) } else { Err(ExecFailure::KeyReused { key }) };
+        }
         let audience = options.audience;
         let running = Running { sessions: self.clone(), session, job: Arc::clone(&job), events, audience };
         match &options.work {
@@ -182,7 +207,7 @@ impl Sessions {
                 });
             }
         }
-        Ok((job, receiver))
+        Ok((job, Begun::Now(receiver)))
     }
 }
 
@@ -221,6 +246,8 @@ impl Running {
             }
             Err(failure) => {
                 self.job.set(JobState::Failed);
+                // Nothing is left of it to ask about, and its key is free.
+                self.session.jobs.forget(self.job.id);
                 ExecEvent::Failure(failure)
             }
         };

@@ -35,6 +35,9 @@ pub(crate) struct JobNote {
     pub(crate) raw_output: bool,
     #[serde(default)]
     pub(crate) separate: bool,
+    /// The key that its request carried, if it did.
+    #[serde(default)]
+    pub(crate) key: Option<RequestKey>,
     /// What is kept of its output, of each stream.
     pub(crate) head: u64,
     pub(crate) tail: u64,
@@ -59,6 +62,15 @@ impl JobNote {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }
+}
+
+/// What makes a request that is sent twice one exec.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RequestKey {
+    /// As the client chose it.
+    pub(crate) key: String,
+    /// Tells the request from others.
+    pub(crate) fingerprint: [u8; 32],
 }
 
 /// What a later daemon could not find out about an end.

@@ -14,8 +14,16 @@ const MAX_ENDED: usize = 128;
 pub(crate) struct Jobs(Mutex<Vec<Arc<Job>>>);
 
 impl Jobs {
-    pub(crate) fn add(&self, job: Arc<Job>) {
+    /// Adds a job, unless there is one with its key, which is returned.
+    pub(crate) fn add(&self, job: Arc<Job>) -> Option<Arc<Job>> {
         let mut all = self.all_mut();
+        let key = job.note().key.as_ref().map(|key| key.key.clone());
+        let has_key = |known: &&Arc<Job>| known.note().key.as_ref().map(|key| &key.key) == key.as_ref();
+        if key.is_some()
+            && let Some(known) = all.iter().rev().find(has_key)
+        {
+            return Some(Arc::clone(known));
+        }
         let mut surplus = all.iter().filter(|job| job.has_ended()).count().saturating_sub(MAX_ENDED - 1);
         all.retain(|job| {
             let goes = surplus > 0 && job.has_ended();
@@ -23,6 +31,12 @@ impl Jobs {
             !goes
         });
         all.push(job);
+        None
+    }
+
+    /// Adds a job that an earlier daemon has started.
+    pub(super) fn restore(&self, job: Arc<Job>) {
+        self.all_mut().push(job);
     }
 
     /// Forgets a job that never ran.

@@ -53,9 +53,9 @@ use crate::workspace::Workspaces;
 
 pub(crate) use create::{Keep, NewSession};
 pub(crate) use events::{EventId, Notice, Watch};
-pub(crate) use exec::{Audience, ExecEvent, ExecFailure, ExecOptions, Work};
+pub(crate) use exec::{Audience, Begun, ExecEvent, ExecFailure, ExecOptions, Work};
 pub(crate) use files::{FilePath, InvalidPath};
-pub(crate) use job::{Job, JobEnd, milliseconds};
+pub(crate) use job::{Job, JobEnd, RequestKey, milliseconds};
 pub(crate) use listing::{Listing, Position};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;

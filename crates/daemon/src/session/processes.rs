@@ -9,7 +9,7 @@ use sandkasten_isolation::host::cgroup::GroupError;
 use sandkasten_protocol::{Attach, Captured, Hearing, Incoming, Input, Piece, Reply, Request, TerminalSize};
 use tokio::sync::mpsc;
 
-use super::exec::{ExecEvent, ExecFailure, ExecOptions};
+use super::exec::{Begun, ExecEvent, ExecFailure, ExecOptions};
 use super::job::{Job, JobState};
 use super::link::{Link, LinkError, ask};
 use super::live::LiveSession;
@@ -100,14 +100,13 @@ impl Sessions {
         session: Arc<LiveSession>,
         options: ExecOptions,
     ) -> Result<Arc<Job>, ExecFailure> {
-        let (job, mut events) = self.exec(session, options).await?;
-        match job.begun().await {
-            JobState::Failed => match events.recv().await {
-                Some(ExecEvent::Failure(failure)) => Err(failure),
-                _ => Err(ExecFailure::ShellKeepsEnding),
-            },
-            _ => Ok(job),
+        let (job, begun) = self.exec(session, options).await?;
+        if let (JobState::Failed, Begun::Now(mut events)) = (job.begun().await, begun)
+            && let Some(ExecEvent::Failure(failure)) = events.recv().await
+        {
+            return Err(failure);
         }
+        Ok(job)
     }
 
     /// Sends a signal to everything that an exec or process has started; to the shell that carries a command out, nothing

@@ -29,7 +29,7 @@ impl Sessions {
                 Some(finished) => {
                     let end = self.end_of(&note, &finished);
                     let job = Job::new(id, note, JobState::Ended(Arc::new(end)));
-                    session.jobs.add(Arc::new(job));
+                    session.jobs.restore(Arc::new(job));
                 }
                 None => self.follow_again(session, id, note).await,
             }
@@ -58,7 +58,7 @@ impl Sessions {
     async fn follow_again(&self, session: &Arc<LiveSession>, id: ExecId, note: JobNote) {
         let shell = note.shell.clone();
         let job = Arc::new(Job::new(id, note, JobState::Running));
-        session.jobs.add(Arc::clone(&job));
+        session.jobs.restore(Arc::clone(&job));
         let slot = match shell {
             Some(name) => Some(session.shell(&name).lock_owned().await),
             None => None,

@@ -1,6 +1,7 @@
 //! `exec` and `exec/stream`: one command in a session.
 
 mod command;
+mod idempotency;
 mod options;
 mod output;
 mod queue;

@@ -16,34 +16,77 @@ use sandkasten_api::id::{ExecId, SessionId};
 use sandkasten_api::limits::{MAX_TIMEOUT_MS, STREAM_HEARTBEAT_SECONDS};
 use sandkasten_api::verdict::{Reason, Verdict};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
-use sandkasten_protocol::{Captured, Stream};
+use sandkasten_protocol::{Capture, Captured, Stream};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::http::api_error::ApiError;
 use crate::http::event_stream::{self, PIECES_IN_FLIGHT, event};
 use crate::http::exec_request::exec_options;
+use crate::http::idempotency_key::{Given, IdempotencyKey, mark};
 use crate::http::json_body::JsonBody;
 use crate::http::output_document::OutputDocument;
 use crate::http::path_id::{PathId, PathIds};
 use crate::http::request_id::RequestId;
 use crate::http::router::ApiState;
+use crate::idempotency::fingerprint;
 use crate::session::{
-    ExecEvent, ExecFailure, ExecOptions, Job, JobEnd, LiveSession, OutputText, milliseconds,
+    Audience, Begun, ExecEvent, ExecFailure, ExecOptions, Job, JobEnd, LiveSession, OutputText, ProcessError,
+    RequestKey, milliseconds,
 };
 
 /// Names the exec also where the body has not come to its end.
 const EXEC_ID: HeaderName = HeaderName::from_static("x-exec-id");
 
-/// Runs a command and answers with its whole output.
+/// Runs a command and answers with its whole output. With a key it goes on where its client goes away, who may ask again.
 pub(in crate::http) async fn run(
     State(state): State<ApiState>,
     PathId(id): PathId,
+    IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody<ExecRequest>,
 ) -> Result<Response, ApiError> {
-    let (session, options) = accept(&state, id, request, false).await?;
+    let key = key.map(|key| RequestKey { key, fingerprint: fingerprint(&request) });
+    let (session, mut options) = accept(&state, id, request, false).await?;
+    if key.is_some() {
+        options.key = key;
+        options.audience = Audience::Nobody;
+        return run_once(&state, session, options).await;
+    }
     let capture = options.capture;
-    let (job, mut events) = state.sessions.exec(session, options).await?;
+    let (job, begun) = state.sessions.exec(session, options).await?;
+    let Begun::Now(events) = begun else {
+        return Err(ApiError::panicked("a command without a key was known"));
+    };
+    hear(&job, capture, events).await
+}
+
+/// Runs a command unless its key is known, and answers with the result of the one that has it.
+async fn run_once(
+    state: &ApiState,
+    session: Arc<LiveSession>,
+    options: ExecOptions,
+) -> Result<Response, ApiError> {
+    let (job, begun) = state.sessions.exec(Arc::clone(&session), options).await?;
+    let (end, given) = match begun {
+        Begun::Before => (job.ended().await, Given::Again),
+        Begun::Now(mut events) => match events.recv().await {
+            Some(ExecEvent::Failure(failure)) => return Err(describe(failure, &job)),
+            _ => (job.ended().await, Given::First),
+        },
+    };
+    let end = end.ok_or_else(|| ApiError::from(ProcessError::NotRunning { id: job.id }))?;
+    let captured = state.sessions.output(&session, &job).await?;
+    let mut response = respond(&job, &end, captured).unwrap_or_else(IntoResponse::into_response);
+    mark(&mut response, given);
+    Ok(response)
+}
+
+/// Collects what a command writes, and answers when it has ended.
+async fn hear(
+    job: &Job,
+    capture: Capture,
+    mut events: mpsc::Receiver<ExecEvent>,
+) -> Result<Response, ApiError> {
     let mut captured = [Captured::new(capture), Captured::new(capture)];
     while let Some(event) = events.recv().await {
         match event {
@@ -51,8 +94,8 @@ pub(in crate::http) async fn run(
                 // In order, or the session would have refused them.
                 captured[piece.stream.index()].push_at(piece.offset, &piece.bytes);
             }
-            ExecEvent::End(end) => return respond(&job, &end, captured),
-            ExecEvent::Failure(failure) => return Err(describe(failure, &job)),
+            ExecEvent::End(end) => return respond(job, &end, captured),
+            ExecEvent::Failure(failure) => return Err(describe(failure, job)),
         }
     }
     Err(ApiError::panicked("a command's task ended without a result"))
@@ -89,11 +132,20 @@ pub(in crate::http) async fn stream(
     State(state): State<ApiState>,
     PathId(id): PathId,
     Extension(request_id): Extension<RequestId>,
+    IdempotencyKey(key): IdempotencyKey,
     JsonBody(request): JsonBody<ExecRequest>,
 ) -> Result<Response, ApiError> {
+    if key.is_some() {
+        return Err(ApiError::invalid(
+            "a stream cannot be given again, so it takes no Idempotency-Key; use …/exec, or …/processes and its logs",
+        ));
+    }
     let (session, options) = accept(&state, id, request, true).await?;
     let (raw, separate) = (options.raw_output, options.separate);
-    let (job, events) = state.sessions.exec(session, options).await?;
+    let (job, begun) = state.sessions.exec(session, options).await?;
+    let Begun::Now(events) = begun else {
+        return Err(ApiError::panicked("a command without a key was known"));
+    };
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let header = exec_header(job.id);
     let texts = [OutputText::new(raw), OutputText::new(raw)];
