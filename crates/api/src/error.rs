@@ -20,6 +20,24 @@ pub enum ErrorCode {
     WorkspaceNotFound,
     /// No file is at this path.
     FileNotFound,
+    /// A file operation met a directory where it takes none.
+    IsDirectory,
+    /// A file operation needs a directory, or a part of the path is none.
+    NotDirectory,
+    /// A file operation met a FIFO, socket or device, or a file of the kernel's own.
+    NotRegularFile,
+    /// Something has the name already, and was not to be replaced.
+    FileExists,
+    /// A directory that holds something was to be removed or replaced.
+    DirectoryNotEmpty,
+    /// The file changed while the operation was under way, or is not the one that the request expects.
+    FileChanged,
+    /// The sandbox user has no permission, or the filesystem is read-only.
+    PermissionDenied,
+    /// A file or tree is larger, deeper or slower than the operation takes.
+    FileTooLarge,
+    /// The filesystem is full.
+    NoSpace,
     /// The session existed and its time to live ran out.
     SessionExpired,
     /// The session was destroyed, crashed or is paused.
@@ -38,7 +56,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -46,6 +64,15 @@ impl ErrorCode {
         Self::SessionNotFound,
         Self::WorkspaceNotFound,
         Self::FileNotFound,
+        Self::IsDirectory,
+        Self::NotDirectory,
+        Self::NotRegularFile,
+        Self::FileExists,
+        Self::DirectoryNotEmpty,
+        Self::FileChanged,
+        Self::PermissionDenied,
+        Self::FileTooLarge,
+        Self::NoSpace,
         Self::SessionExpired,
         Self::SessionNotRunning,
         Self::WorkspaceInUse,
@@ -62,11 +89,22 @@ impl ErrorCode {
             Self::InvalidRequest | Self::InvalidImage | Self::InvalidWorkspace => 400,
             Self::Unauthorized => 401,
             Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound => 404,
-            Self::SessionNotRunning | Self::WorkspaceInUse | Self::WorkspaceExists => 409,
+            Self::PermissionDenied => 403,
+            Self::SessionNotRunning
+            | Self::IsDirectory
+            | Self::NotDirectory
+            | Self::NotRegularFile
+            | Self::FileExists
+            | Self::DirectoryNotEmpty
+            | Self::FileChanged
+            | Self::WorkspaceInUse
+            | Self::WorkspaceExists => 409,
             Self::SessionExpired => 410,
+            Self::FileTooLarge => 413,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
             Self::CommandTimeout => 504,
+            Self::NoSpace => 507,
         }
     }
 }
@@ -111,7 +149,9 @@ mod tests {
         assert_eq!(
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
-             \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
+             \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"IS_DIRECTORY\" \"NOT_DIRECTORY\" \"NOT_REGULAR_FILE\" \
+             \"FILE_EXISTS\" \"DIRECTORY_NOT_EMPTY\" \"FILE_CHANGED\" \"PERMISSION_DENIED\" \
+             \"FILE_TOO_LARGE\" \"NO_SPACE\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
              \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }

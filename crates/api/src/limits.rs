@@ -20,3 +20,9 @@ pub const MAX_UPLOAD_BYTES: usize = 10 << 20;
 pub const MAX_PATH_BYTES: usize = 4095;
 /// How often a silent stream carries a comment line, in seconds.
 pub const STREAM_HEARTBEAT_SECONDS: u64 = 15;
+/// The most entries that `fs/list` returns.
+pub const MAX_LIST_ENTRIES: usize = 10_000;
+/// The most levels of directories that one request goes down.
+pub const MAX_TREE_DEPTH: usize = 100;
+/// The most entries that one request goes through.
+pub const MAX_TREE_ENTRIES: usize = 200_000;

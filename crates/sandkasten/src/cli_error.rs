@@ -63,6 +63,15 @@ impl Exit {
             | ErrorCode::SessionNotFound
             | ErrorCode::WorkspaceNotFound
             | ErrorCode::FileNotFound
+            | ErrorCode::IsDirectory
+            | ErrorCode::NotDirectory
+            | ErrorCode::NotRegularFile
+            | ErrorCode::FileExists
+            | ErrorCode::DirectoryNotEmpty
+            | ErrorCode::FileChanged
+            | ErrorCode::PermissionDenied
+            | ErrorCode::FileTooLarge
+            | ErrorCode::NoSpace
             | ErrorCode::SessionExpired
             | ErrorCode::SessionNotRunning
             | ErrorCode::WorkspaceInUse
@@ -159,7 +168,16 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
         ErrorCode::InvalidRequest
         | ErrorCode::InvalidWorkspace
         | ErrorCode::WorkspaceExists
-        | ErrorCode::FileNotFound => "",
+        | ErrorCode::FileNotFound
+        | ErrorCode::IsDirectory
+        | ErrorCode::NotDirectory
+        | ErrorCode::NotRegularFile
+        | ErrorCode::FileExists
+        | ErrorCode::DirectoryNotEmpty
+        | ErrorCode::FileChanged
+        | ErrorCode::PermissionDenied
+        | ErrorCode::FileTooLarge
+        | ErrorCode::NoSpace => "",
     }
 }
 

@@ -1,4 +1,6 @@
-//! `fs/write` and `fs/read`.
+//! Files of a session: `fs/write` and `fs/read` here, what else there is below.
+
+mod tree;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -8,6 +8,7 @@ mod file_request;
 mod guard;
 mod json_body;
 mod path_id;
+mod query;
 mod request_id;
 mod router;
 mod routes;

@@ -15,7 +15,7 @@ use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
-use super::routes::{exec, files, health, sessions, workspace_files, workspaces};
+use super::routes::{exec, file_tree, files, health, sessions, workspace_files, workspaces};
 use crate::config::Config;
 use crate::session::Sessions;
 
@@ -61,6 +61,13 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/workspaces/{id}/fs/write", limited(post(workspace_files::write), FILE_BODY))
         .route("/v1/workspaces/{id}/fs/read", get(workspace_files::read))
         .route("/v1/workspaces/{id}/fs/upload", limited(post(workspace_files::upload), UPLOAD_BODY))
+        .route("/v1/sessions/{id}/fs/list", get(file_tree::list))
+        .route("/v1/sessions/{id}/fs/stat", get(file_tree::stat))
+        .route("/v1/sessions/{id}/fs/mkdir", post(file_tree::make_directory))
+        .route("/v1/sessions/{id}/fs/move", post(file_tree::rename))
+        .route("/v1/sessions/{id}/fs/copy", post(file_tree::copy))
+        .route("/v1/sessions/{id}/fs/remove", delete(file_tree::remove))
+        .route("/v1/sessions/{id}/fs/chmod", post(file_tree::change_mode))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))

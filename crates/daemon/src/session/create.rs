@@ -16,7 +16,7 @@ use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 use super::end::clear_away;
 use super::live::{Activity, LiveSession};
 use super::shell_slot::ShellSlot;
-use super::{Inner, SessionError, Sessions, expiry, plan};
+use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
 use crate::store::SessionRow;
 use crate::workspace::OpenWorkspace;
 
@@ -177,7 +177,7 @@ impl Inner {
             socket,
             range: lease.range(),
             workspace: workspace.map(|workspace| workspace.id().clone()),
-            root: RootDirectory::new(launched.root, lease.range().sandbox_user()),
+            files: FileSpace::new(RootDirectory::new(launched.root, lease.range().sandbox_user())),
             shell: Arc::new(tokio::sync::Mutex::new(ShellSlot::first(launched.shell))),
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),

@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 
 use super::link::{Description, describe};
 use super::shell_slot::ShellSlot;
-use super::{SessionError, expiry};
+use super::{FileSpace, SessionError, expiry};
 use crate::store::SessionRow;
 
 /// One live session. What never changes is public; what does is behind its locks.
@@ -35,7 +35,7 @@ pub(crate) struct LiveSession {
     /// The workspace at its `/workspace`, if it outlives it; the runner holds the lock on it.
     pub(crate) workspace: Option<WorkspaceId>,
     /// Its files.
-    pub(crate) root: RootDirectory,
+    pub(crate) files: FileSpace,
     /// The shell; whoever holds the lock runs a command, and waiters are served in order.
     pub(super) shell: Arc<tokio::sync::Mutex<ShellSlot>>,
     pub(super) activity: Mutex<Activity>,
@@ -79,7 +79,7 @@ impl LiveSession {
             socket,
             range,
             workspace: row.workspace_id,
-            root: RootDirectory::new(root, range.sandbox_user()),
+            files: FileSpace::new(RootDirectory::new(root, range.sandbox_user())),
             shell: Arc::new(tokio::sync::Mutex::new(shell)),
             activity: Mutex::new(Activity {
                 cwd,

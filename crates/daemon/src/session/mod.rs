@@ -3,8 +3,10 @@
 mod create;
 mod end;
 mod exec;
+mod file_space;
 mod files;
 mod force;
+mod glob;
 mod link;
 mod live;
 mod output_text;
@@ -34,7 +36,9 @@ use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
 pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
+pub(crate) use file_space::FileSpace;
 pub(crate) use files::{FilePath, InvalidPath};
+pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;
 pub(crate) use session_error::SessionError;

@@ -14,7 +14,10 @@ pub use device_tree::{DeviceTree, DeviceTreeError};
 pub use id_mapping::MapOwnerError;
 pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
-pub use root_directory::{DirectoryEntry, FileError, RootDirectory};
+pub use root_directory::{
+    Copied, Entry, EntryKind, Existing, FileError, ListOptions, Listing, Parents, PendingFile, RemovalDepth,
+    RootDirectory, TreeBounds,
+};
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessError, SandboxProcess};
 pub use uid_lease::{LEASE_DIRECTORY, LeaseError, UidLease, UidLeases};

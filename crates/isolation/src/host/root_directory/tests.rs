@@ -1,5 +1,8 @@
 //! A directory of this host in the place of a sandbox's root: what would leave a sandbox leaves it here as well.
 
+mod races;
+mod trees;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -1,0 +1,139 @@
+//! Files and directories of a session as things to list, make, move, copy and remove, without their content.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// The query of `GET …/fs/list`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ListFilesQuery {
+    /// The directory; absent: `/workspace`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// How many levels; absent: one, or all of them where a glob is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// Which entries: `*`, `?`, `[…]`, and `**` across directories. Without a slash it is about names, with one about
+    /// paths from the listed directory on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub glob: Option<String>,
+}
+
+/// The query of `GET …/fs/stat`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilePathQuery {
+    /// Absolute below `/workspace`, or relative to it.
+    pub path: String,
+}
+
+/// The type of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileType {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A socket's name.
+    Socket,
+    /// A character or block device.
+    Device,
+}
+
+/// One file, links not followed. Bytes of a name that are no UTF-8 appear as U+FFFD.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// The last part of the path.
+    pub name: String,
+    /// The path, absolute.
+    pub path: String,
+    /// The type.
+    #[serde(rename = "type")]
+    pub file_type: FileType,
+    /// The size in bytes.
+    pub size: u64,
+    /// Permission bits, setuid, setgid and sticky in octal, four digits.
+    pub mode: String,
+    /// When the content last changed.
+    pub mtime: Timestamp,
+    /// Where a link leads, as it says so itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// The answer of `GET …/fs/list`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListFilesResponse {
+    /// The directory, absolute.
+    pub path: String,
+    /// What is in it, by name, each directory before what is in it.
+    pub entries: Vec<FileEntry>,
+    /// Whether there is more than was listed.
+    pub truncated: bool,
+}
+
+/// The body of `POST …/fs/mkdir`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MakeDirectoryRequest {
+    /// The new directory.
+    pub path: String,
+    /// Its permission bits, in octal, at most `0777`; absent: `0755`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Whether missing parents are made, and a directory that is there is no error.
+    #[serde(default)]
+    pub parents: bool,
+}
+
+/// The body of `POST …/fs/move` and `POST …/fs/copy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MoveFileRequest {
+    /// What is moved or copied; a link itself, not what it leads to.
+    pub from: String,
+    /// Its new path; the directory that it is in must be there.
+    pub to: String,
+    /// Whether a file there is replaced by a file, and an empty directory by a directory.
+    #[serde(default)]
+    pub overwrite: bool,
+}
+
+/// The answer of `POST …/fs/copy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyFileResponse {
+    /// Always `true`.
+    pub ok: bool,
+    /// Files, directories and links that were copied.
+    pub entries: u64,
+    /// Bytes of content that were copied; holes do not count.
+    pub bytes: u64,
+    /// FIFOs, sockets and devices, which are left out.
+    pub skipped: u64,
+}
+
+/// The query of `DELETE …/fs/remove`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RemoveFileQuery {
+    /// What is removed; a link itself, not what it leads to.
+    pub path: String,
+    /// Whether a directory goes with all that is in it.
+    #[serde(default)]
+    pub recursive: bool,
+}
+
+/// The body of `POST …/fs/chmod`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeModeRequest {
+    /// A file or directory, links followed.
+    pub path: String,
+    /// Its new permission bits, in octal, at most `0777`.
+    pub mode: String,
+}
