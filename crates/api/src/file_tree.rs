@@ -1,4 +1,4 @@
-//! Files and directories of a session as things to list, make, move, copy and remove, without their content.
+//! Files and directories of a session as things to list, make, move, copy and remove; their content only as raw bytes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -136,4 +136,26 @@ pub struct ChangeModeRequest {
     pub path: String,
     /// Its new permission bits, in octal, at most `0777`.
     pub mode: String,
+}
+
+/// The query of `PUT …/fs/raw`; the body is the content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawUploadQuery {
+    /// Where it goes; missing parents are made, a link is written through.
+    pub path: String,
+    /// The permission bits, in octal, at most `0777`; absent: those that the file has, or `0644` for a new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+}
+
+/// The answer of `PUT …/fs/raw`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawUploadResponse {
+    /// Always `true`.
+    pub ok: bool,
+    /// Where it went, absolute.
+    pub path: String,
+    /// How many bytes it has.
+    pub bytes: u64,
 }

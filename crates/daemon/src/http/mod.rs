@@ -4,6 +4,7 @@
 mod api_error;
 mod body_limit;
 mod body_pace;
+mod byte_range;
 mod file_request;
 mod guard;
 mod json_body;

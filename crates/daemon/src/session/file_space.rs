@@ -119,7 +119,7 @@ impl FileSpace {
         .await
     }
 
-    async fn call<T: Send + 'static>(
+    pub(super) async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&RootDirectory) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, SessionError> {

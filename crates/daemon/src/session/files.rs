@@ -148,6 +148,17 @@ impl SessionFiles {
     pub(crate) fn space(&self) -> &FileSpace {
         &self.space
     }
+
+    /// Whether the session still lives; what goes on for long asks between two pieces.
+    ///
+    /// # Errors
+    /// [`SessionError::NotRunning`].
+    pub(crate) fn check_live(&self) -> Result<(), SessionError> {
+        match self.session.end_status() {
+            None => Ok(()),
+            Some(status) => Err(SessionError::NotRunning { id: self.session.id.clone(), status }),
+        }
+    }
 }
 
 impl Drop for SessionFiles {

@@ -3,6 +3,7 @@
 mod create;
 mod end;
 mod exec;
+mod file_content;
 mod file_space;
 mod files;
 mod force;
@@ -36,8 +37,9 @@ use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
 pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
+pub(crate) use file_content::{OpenFile, PIECE_BYTES, Upload};
 pub(crate) use file_space::FileSpace;
-pub(crate) use files::{FilePath, InvalidPath};
+pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;

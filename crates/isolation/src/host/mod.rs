@@ -15,8 +15,8 @@ pub use id_mapping::MapOwnerError;
 pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
 pub use root_directory::{
-    Copied, Entry, EntryKind, Existing, FileError, ListOptions, Listing, Parents, PendingFile, RemovalDepth,
-    RootDirectory, TreeBounds,
+    Copied, Entry, EntryKind, Existing, FileError, FileVersion, ListOptions, Listing, Parents, PendingFile,
+    RemovalDepth, RootDirectory, TreeBounds,
 };
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessError, SandboxProcess};

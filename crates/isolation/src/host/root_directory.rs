@@ -5,6 +5,7 @@
 //! written, and nothing here waits for a FIFO or a device.
 
 mod bounds;
+mod content;
 mod copy;
 mod directory;
 mod entry;
@@ -26,6 +27,7 @@ use rustix::io::Errno;
 use crate::sys::filesystem_ids::set_filesystem_ids;
 
 pub use bounds::TreeBounds;
+pub use content::FileVersion;
 pub use copy::Copied;
 pub use directory::Parents;
 pub use entry::{Entry, EntryKind};
