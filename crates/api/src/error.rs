@@ -32,6 +32,8 @@ pub enum ErrorCode {
     DirectoryNotEmpty,
     /// The file changed while the operation was under way, or is not the one that the request expects.
     FileChanged,
+    /// An edit does not fit the file: what it replaces is not there, or not in one place.
+    EditMismatch,
     /// The sandbox user has no permission, or the filesystem is read-only.
     PermissionDenied,
     /// A file or tree is larger, deeper or slower than the operation takes.
@@ -56,7 +58,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -70,6 +72,7 @@ impl ErrorCode {
         Self::FileExists,
         Self::DirectoryNotEmpty,
         Self::FileChanged,
+        Self::EditMismatch,
         Self::PermissionDenied,
         Self::FileTooLarge,
         Self::NoSpace,
@@ -97,6 +100,7 @@ impl ErrorCode {
             | Self::FileExists
             | Self::DirectoryNotEmpty
             | Self::FileChanged
+            | Self::EditMismatch
             | Self::WorkspaceInUse
             | Self::WorkspaceExists => 409,
             Self::SessionExpired => 410,
@@ -150,7 +154,7 @@ mod tests {
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
              \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"IS_DIRECTORY\" \"NOT_DIRECTORY\" \"NOT_REGULAR_FILE\" \
-             \"FILE_EXISTS\" \"DIRECTORY_NOT_EMPTY\" \"FILE_CHANGED\" \"PERMISSION_DENIED\" \
+             \"FILE_EXISTS\" \"DIRECTORY_NOT_EMPTY\" \"FILE_CHANGED\" \"EDIT_MISMATCH\" \"PERMISSION_DENIED\" \
              \"FILE_TOO_LARGE\" \"NO_SPACE\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
              \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );

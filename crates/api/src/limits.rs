@@ -26,3 +26,7 @@ pub const MAX_LIST_ENTRIES: usize = 10_000;
 pub const MAX_TREE_DEPTH: usize = 100;
 /// The most entries that one request goes through.
 pub const MAX_TREE_ENTRIES: usize = 200_000;
+/// The largest file that `fs/edit` takes, and makes.
+pub const MAX_EDIT_BYTES: u64 = 16 << 20;
+/// The most strings that one `fs/edit` replaces, `replace_all` counted once.
+pub const MAX_EDITS: usize = 100;

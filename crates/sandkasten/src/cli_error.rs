@@ -69,6 +69,7 @@ impl Exit {
             | ErrorCode::FileExists
             | ErrorCode::DirectoryNotEmpty
             | ErrorCode::FileChanged
+            | ErrorCode::EditMismatch
             | ErrorCode::PermissionDenied
             | ErrorCode::FileTooLarge
             | ErrorCode::NoSpace
@@ -175,6 +176,7 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
         | ErrorCode::FileExists
         | ErrorCode::DirectoryNotEmpty
         | ErrorCode::FileChanged
+        | ErrorCode::EditMismatch
         | ErrorCode::PermissionDenied
         | ErrorCode::FileTooLarge
         | ErrorCode::NoSpace => "",

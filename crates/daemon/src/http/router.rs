@@ -15,7 +15,9 @@ use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
-use super::routes::{exec, file_raw, file_tree, files, health, sessions, workspace_files, workspaces};
+use super::routes::{
+    exec, file_edit, file_raw, file_tree, files, health, sessions, workspace_files, workspaces,
+};
 use crate::config::Config;
 use crate::session::Sessions;
 
@@ -69,6 +71,7 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/sessions/{id}/fs/remove", delete(file_tree::remove))
         .route("/v1/sessions/{id}/fs/chmod", post(file_tree::change_mode))
         .route("/v1/sessions/{id}/fs/raw", get(file_raw::download).merge(unlimited(put(file_raw::upload))))
+        .route("/v1/sessions/{id}/fs/edit", limited(post(file_edit::edit), FILE_BODY))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))

@@ -1,6 +1,7 @@
 //! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
 
 mod create;
+mod edit;
 mod end;
 mod exec;
 mod file_content;
@@ -15,6 +16,7 @@ mod plan;
 mod relay;
 mod session_error;
 mod shell_slot;
+mod unified_diff;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -36,6 +38,7 @@ use crate::places::Places;
 use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
+pub(crate) use edit::{Change, EditError, Occurrences, Replacement};
 pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
 pub(crate) use file_content::{OpenFile, PIECE_BYTES, Upload};
 pub(crate) use file_space::FileSpace;
@@ -44,6 +47,7 @@ pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;
 pub(crate) use session_error::SessionError;
+pub(crate) use unified_diff::UnifiedDiff;
 
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));

@@ -1,6 +1,6 @@
 //! A file that is being written: it has no name until it is whole.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -36,6 +36,11 @@ impl PendingFile {
     /// [`FileError`], [`FileError::NoSpace`] above all.
     pub fn append(&mut self, content: &[u8]) -> Result<(), FileError> {
         self.file.write_all(content).map_err(|error| explain_io("write", &self.path, error))
+    }
+
+    /// The directory and the name that it will have.
+    pub(super) fn place(&self) -> (&OwnedFd, &CStr) {
+        (&self.directory, &self.name)
     }
 }
 
@@ -80,7 +85,7 @@ impl RootDirectory {
         self.as_sandbox_user(&path, || finish(pending))
     }
 
-    fn begin(&self, path: &str, mode: Option<u32>) -> Result<PendingFile, FileError> {
+    pub(super) fn begin(&self, path: &str, mode: Option<u32>) -> Result<PendingFile, FileError> {
         // Bytes: the names that links hold need not be text.
         let mut resolved = path.as_bytes().to_owned();
         for _ in 0..MAX_LINKS {
@@ -143,7 +148,7 @@ fn open_pending(
     Ok(PendingFile { directory, name, file: file.into(), temporary, mode, path: path.to_owned() })
 }
 
-fn finish(mut pending: PendingFile) -> Result<(), FileError> {
+pub(super) fn finish(mut pending: PendingFile) -> Result<(), FileError> {
     let failed = |error| explain("write", &pending.path, error);
     fchmod(&pending.file, pending.mode).map_err(failed)?;
     let temporary = match pending.temporary.take() {

@@ -155,3 +155,50 @@ fn an_upload_that_is_dropped_leaves_nothing() {
     assert_eq!(fs::metadata(place.workspace().join("new")).expect("there").mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(place.workspace()).expect("there").count(), 1);
 }
+
+#[test]
+fn a_file_that_is_no_longer_the_one_that_was_read_is_not_replaced() {
+    let Some(place) = Place::new() else { return };
+    let file = place.workspace().join("file");
+    let user = Some(place.range.sandbox_user());
+    let changes: [&dyn Fn(); 4] = [
+        &|| fs::write(&file, "other").expect("written"),
+        &|| {
+            let modified = fs::metadata(&file).expect("there").modified().expect("a time");
+            fs::write(&file, "befora").expect("written");
+            fs::File::options()
+                .write(true)
+                .open(&file)
+                .expect("opened")
+                .set_modified(modified)
+                .expect("set back");
+        },
+        &|| {
+            fs::write(file.with_extension("new"), "before").expect("written");
+            std::os::unix::fs::chown(file.with_extension("new"), user, user).expect("given away");
+            fs::rename(file.with_extension("new"), &file).expect("renamed");
+        },
+        &|| {
+            fs::remove_file(&file).expect("removed");
+            symlink("/tmp/x", &file).expect("a link");
+        },
+    ];
+    place.root.write("/tmp/x", b"before", None).expect("written");
+    for (change, number) in changes.into_iter().zip(1..) {
+        fs::remove_file(&file).ok();
+        place.root.write("/workspace/file", b"before", Some(0o600)).expect("written");
+        let (old, version) = place.root.read_whole("/workspace/file", 100).expect("read");
+        place.root.replace("/workspace/file", (&old, &version), b"after").expect("not changed meanwhile");
+        assert_eq!(fs::metadata(&file).expect("there").mode() & 0o777, 0o600);
+        place.root.write("/workspace/file", b"before", None).expect("written");
+        let (old, version) = place.root.read_whole("/workspace/file", 100).expect("read");
+        change();
+        let error = place.root.replace("/workspace/file", (&old, &version), b"after").expect_err("changed");
+        assert!(matches!(error, FileError::Changed { .. }), "{number}: {error}");
+        let (old, version) = place.root.read_whole("/tmp/x", 100).expect("read");
+        place.root.replace("/tmp/x", (&old, &version), b"before").expect("not changed meanwhile");
+    }
+    let error = place.root.read_whole("/tmp/x", 5).expect_err("too large");
+    assert!(matches!(error, FileError::TooMuch { .. }), "{error}");
+    assert!(fs::read_dir(place.workspace()).expect("there").count() == 1, "something temporary is left");
+}
