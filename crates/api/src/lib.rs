@@ -8,6 +8,7 @@ pub mod error;
 pub mod exec;
 pub mod file;
 pub mod file_edit;
+pub mod file_search;
 pub mod file_tree;
 pub mod health;
 pub mod id;

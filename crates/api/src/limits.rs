@@ -30,3 +30,11 @@ pub const MAX_TREE_ENTRIES: usize = 200_000;
 pub const MAX_EDIT_BYTES: u64 = 16 << 20;
 /// The most strings that one `fs/edit` replaces, `replace_all` counted once.
 pub const MAX_EDITS: usize = 100;
+/// The longest pattern of `fs/search`, in bytes.
+pub const MAX_PATTERN_BYTES: usize = 4 << 10;
+/// How many matches `fs/search` returns where the request names no `max_matches`.
+pub const DEFAULT_MATCHES: usize = 100;
+/// The largest `max_matches` of `fs/search`.
+pub const MAX_MATCHES: usize = 1_000;
+/// The largest `context` of `fs/search`, in lines.
+pub const MAX_CONTEXT_LINES: usize = 20;

@@ -2,6 +2,7 @@
 
 mod edit;
 mod raw;
+mod search;
 mod tree;
 
 use base64::Engine;

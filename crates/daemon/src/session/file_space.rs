@@ -108,7 +108,7 @@ impl FileSpace {
     }
 
     /// Runs something that takes long, and not too many of them at once.
-    async fn walk<T: Send + 'static>(
+    pub(super) async fn walk<T: Send + 'static>(
         &self,
         work: impl FnOnce(&RootDirectory) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, SessionError> {

@@ -14,6 +14,7 @@ mod live;
 mod output_text;
 mod plan;
 mod relay;
+mod search;
 mod session_error;
 mod shell_slot;
 mod unified_diff;
@@ -46,6 +47,7 @@ pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;
+pub(crate) use search::{Pattern, Search};
 pub(crate) use session_error::SessionError;
 pub(crate) use unified_diff::UnifiedDiff;
 

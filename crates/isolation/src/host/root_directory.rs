@@ -15,6 +15,7 @@ mod pending_file;
 mod permissions;
 mod removal;
 mod rename;
+mod visit;
 mod walk;
 
 use std::ffi::CString;
@@ -36,6 +37,7 @@ pub use listing::{ListOptions, Listing};
 pub use pending_file::PendingFile;
 pub use removal::RemovalDepth;
 pub use rename::Existing;
+pub use visit::{Unreadable, VisitEnd, Visited};
 
 use file_error::explain;
 

@@ -3,6 +3,7 @@
 pub(super) mod exec;
 pub(super) mod file_edit;
 pub(super) mod file_raw;
+pub(super) mod file_search;
 pub(super) mod file_tree;
 pub(super) mod files;
 pub(super) mod health;

@@ -1,6 +1,8 @@
 //! Directories that are swapped for links to what is outside while a tree is walked through.
 
 use std::fs;
+use std::io::Read;
+use std::ops::ControlFlow;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::Place;
 use super::trees::{BOUNDS, list};
-use crate::host::root_directory::{Existing, FileError, Parents, RemovalDepth};
+use crate::host::root_directory::{Existing, FileError, Parents, RemovalDepth, Unreadable};
 
 const RACE: Duration = Duration::from_secs(2);
 
@@ -101,4 +103,60 @@ fn a_list_shows_nothing_of_what_is_outside() {
         Ok(listing) => assert!(listing.entries.iter().all(|entry| !entry.path.ends_with(b"stolen"))),
         Err(error) => assert_no_fault(&error),
     });
+}
+
+/// Archives and searches go through trees by this.
+#[test]
+fn a_visit_reads_nothing_outside() {
+    let Some(place) = Place::new() else { return };
+    race(&place, |_| {
+        let visited = place.root.visit("/workspace/swapped", BOUNDS, Unreadable::Refused, &mut |visited| {
+            let path = String::from_utf8_lossy(&visited.entry.path).into_owned();
+            assert!(!path.ends_with("stolen"), "{path}");
+            if let Ok(mut file) = visited.open() {
+                let mut content = String::new();
+                file.read_to_string(&mut content).expect("read");
+                assert_eq!(content, "inside", "{path}");
+            }
+            ControlFlow::Continue(())
+        });
+        if let Err(error) = visited {
+            assert_no_fault(&error);
+        }
+    });
+}
+
+/// A file that is swapped for a link to one outside, under the very name that is opened.
+#[test]
+fn a_visit_follows_no_link_that_takes_a_files_place() {
+    let Some(place) = Place::new() else { return };
+    let outside = place.directory.path().join("secret");
+    place.root.write("/workspace/tree/file", b"inside", None).expect("written");
+    symlink(outside, place.workspace().join("link")).expect("a link");
+    let (over, flips) = (AtomicBool::new(false), AtomicU64::new(0));
+    let opened = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let swapped = swap(&place.workspace().join("tree/file"), &place.workspace().join("link"));
+                flips.fetch_add(u64::from(swapped), Ordering::Relaxed);
+            }
+        });
+        let until = Instant::now() + RACE;
+        let mut opened = 0;
+        while Instant::now() < until {
+            let visited = place.root.visit("/workspace/tree", BOUNDS, Unreadable::Refused, &mut |visited| {
+                if let Ok(mut file) = visited.open() {
+                    let mut content = String::new();
+                    file.read_to_string(&mut content).expect("read");
+                    assert_eq!(content, "inside");
+                    opened += 1;
+                }
+                ControlFlow::Continue(())
+            });
+            visited.expect("visited");
+        }
+        over.store(true, Ordering::Relaxed);
+        opened
+    });
+    assert!(opened > 100 && flips.load(Ordering::Relaxed) > 500, "{opened} opened");
 }
