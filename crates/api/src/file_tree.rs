@@ -159,3 +159,37 @@ pub struct RawUploadResponse {
     /// How many bytes it has.
     pub bytes: u64,
 }
+
+/// How an archive is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ArchiveFormat {
+    /// POSIX tar with GNU's long names.
+    #[default]
+    #[serde(rename = "tar")]
+    Tar,
+    /// The same, compressed by zstd.
+    #[serde(rename = "tar.zst")]
+    TarZstd,
+}
+
+/// The query of `GET` and `PUT …/fs/archive`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArchiveQuery {
+    /// The directory; a `PUT` makes it where it is missing.
+    pub path: String,
+    /// Absent: `tar`.
+    #[serde(default)]
+    pub format: ArchiveFormat,
+}
+
+/// The answer of `PUT …/fs/archive`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnpackResponse {
+    /// Always `true`.
+    pub ok: bool,
+    /// Entries of the archive.
+    pub entries: u64,
+    /// Bytes of content.
+    pub bytes: u64,
+}

@@ -1,5 +1,6 @@
 //! Files of a session: `fs/write` and `fs/read` here, what else there is below.
 
+mod archive;
 mod edit;
 mod raw;
 mod search;

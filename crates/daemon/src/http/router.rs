@@ -16,7 +16,8 @@ use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
 use super::routes::{
-    exec, file_edit, file_raw, file_search, file_tree, files, health, sessions, workspace_files, workspaces,
+    exec, file_archive, file_edit, file_raw, file_search, file_tree, files, health, sessions,
+    workspace_files, workspaces,
 };
 use crate::config::Config;
 use crate::session::Sessions;
@@ -73,6 +74,10 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/sessions/{id}/fs/raw", get(file_raw::download).merge(unlimited(put(file_raw::upload))))
         .route("/v1/sessions/{id}/fs/edit", limited(post(file_edit::edit), FILE_BODY))
         .route("/v1/sessions/{id}/fs/search", post(file_search::search))
+        .route(
+            "/v1/sessions/{id}/fs/archive",
+            get(file_archive::download).merge(unlimited(put(file_archive::upload))),
+        )
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))

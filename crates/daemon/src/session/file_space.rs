@@ -24,13 +24,20 @@ const BOUNDS: TreeBounds =
 pub(crate) struct FileSpace {
     root: Arc<RootDirectory>,
     walks: Arc<Semaphore>,
+    /// Archives wait for their clients, and so keep others of them waiting, but nothing else.
+    pub(super) archives: Arc<Semaphore>,
     /// Held by an edit, so that of two none is lost between the last look at the file and its replacement.
     pub(super) edits: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl FileSpace {
     pub(crate) fn new(root: RootDirectory) -> Self {
-        Self { root: Arc::new(root), walks: Arc::new(Semaphore::new(WALKS)), edits: Arc::default() }
+        Self {
+            root: Arc::new(root),
+            walks: Arc::new(Semaphore::new(WALKS)),
+            archives: Arc::new(Semaphore::new(WALKS)),
+            edits: Arc::default(),
+        }
     }
 
     pub(super) fn root(&self) -> Arc<RootDirectory> {

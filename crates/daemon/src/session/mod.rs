@@ -1,5 +1,6 @@
 //! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
 
+mod archive;
 mod create;
 mod edit;
 mod end;
@@ -39,6 +40,7 @@ use crate::places::Places;
 use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
+pub(crate) use archive::{ArchiveFormat, UnpackArchiveError};
 pub(crate) use edit::{Change, EditError, Occurrences, Replacement};
 pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
 pub(crate) use file_content::{OpenFile, PIECE_BYTES, Upload};

@@ -16,7 +16,7 @@ pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
 pub use root_directory::{
     Copied, Entry, EntryKind, Existing, FileError, FileVersion, ListOptions, Listing, Parents, PendingFile,
-    RemovalDepth, RootDirectory, TreeBounds, Unreadable, VisitEnd, Visited,
+    RemovalDepth, RootDirectory, TreeBounds, TreeWriter, Unreadable, VisitEnd, Visited,
 };
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessError, SandboxProcess};

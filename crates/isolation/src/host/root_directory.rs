@@ -15,6 +15,7 @@ mod pending_file;
 mod permissions;
 mod removal;
 mod rename;
+mod tree_writer;
 mod visit;
 mod walk;
 
@@ -37,6 +38,7 @@ pub use listing::{ListOptions, Listing};
 pub use pending_file::PendingFile;
 pub use removal::RemovalDepth;
 pub use rename::Existing;
+pub use tree_writer::TreeWriter;
 pub use visit::{Unreadable, VisitEnd, Visited};
 
 use file_error::explain;

@@ -105,15 +105,19 @@ pub(in crate::http) async fn upload(
         Err(error) => Err(ApiError::of_file(error)),
     };
     if received.is_err() {
-        // A client that is still sending does not listen.
-        let mut drained = 0;
-        while let Some(Ok(piece)) = body.next().await
-            && drained < DRAINED_BYTES
-        {
-            drained += piece.len() as u64;
-        }
+        drain(&mut body).await;
     }
     Ok(Json(RawUploadResponse { ok: true, path: path.as_str().to_owned(), bytes: received? }))
+}
+
+/// Reads on, up to a limit: a client that is still sending does not listen.
+pub(super) async fn drain(body: &mut axum::body::BodyDataStream) {
+    let mut drained = 0;
+    while let Some(Ok(piece)) = body.next().await
+        && drained < DRAINED_BYTES
+    {
+        drained += piece.len() as u64;
+    }
 }
 
 /// Writes a body into a file, and returns how many bytes it had.

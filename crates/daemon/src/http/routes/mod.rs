@@ -1,6 +1,7 @@
 //! The handlers: one file a noun of the API.
 
 pub(super) mod exec;
+pub(super) mod file_archive;
 pub(super) mod file_edit;
 pub(super) mod file_raw;
 pub(super) mod file_search;

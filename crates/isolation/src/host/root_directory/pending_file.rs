@@ -109,7 +109,7 @@ impl RootDirectory {
     }
 }
 
-fn open_pending(
+pub(super) fn open_pending(
     directory: OwnedFd,
     name: &[u8],
     mode: Option<u32>,

@@ -160,3 +160,22 @@ fn a_visit_follows_no_link_that_takes_a_files_place() {
     });
     assert!(opened > 100 && flips.load(Ordering::Relaxed) > 500, "{opened} opened");
 }
+
+#[test]
+fn an_archive_that_is_taken_in_writes_nothing_outside() {
+    let Some(place) = Place::new() else { return };
+    race(&place, |round| {
+        let written = place.root.tree_writer("/workspace/swapped").and_then(|writer| {
+            writer.directory(b"d/e")?;
+            let mut pending = writer.begin_file(b"d/stolen", 0o644)?;
+            pending.append(b"inside")?;
+            writer.finish_file(pending)?;
+            writer.symlink(format!("d/link-{round}").as_bytes(), b"x")?;
+            writer.set_directory_mode(b"d", 0o755)
+        });
+        if let Err(error) = written {
+            assert_no_fault(&error);
+        }
+        place.root.remove("/workspace/swapped/d/stolen", RemovalDepth::Single).ok();
+    });
+}
