@@ -35,6 +35,7 @@ fn race(place: &Place, operation: impl Fn(u64)) {
                 );
             }
         });
+        let _over = Over(&over);
         let until = Instant::now() + RACE;
         let mut rounds = 0;
         while Instant::now() < until {
@@ -42,13 +43,21 @@ fn race(place: &Place, operation: impl Fn(u64)) {
             operation(rounds);
             rounds += 1;
         }
-        over.store(true, Ordering::Relaxed);
         rounds
     });
     println!("{} flips, {rounds} rounds", flips.load(Ordering::Relaxed));
     assert!(flips.load(Ordering::Relaxed) > 500 && rounds > 50);
     assert_eq!(fs::read_to_string(outside.join("stolen")).expect("still there"), "outside");
     assert_eq!(fs::read_dir(outside).expect("still there").count(), 1, "something was made outside");
+}
+
+/// Ends the swapping, also where an assertion fails: its thread is waited for.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Puts the tree back together, inside whatever happens; where the link stands just now, that is another round's matter.
@@ -141,6 +150,7 @@ fn a_visit_follows_no_link_that_takes_a_files_place() {
                 flips.fetch_add(u64::from(swapped), Ordering::Relaxed);
             }
         });
+        let _over = Over(&over);
         let until = Instant::now() + RACE;
         let mut opened = 0;
         while Instant::now() < until {
@@ -155,7 +165,6 @@ fn a_visit_follows_no_link_that_takes_a_files_place() {
             });
             visited.expect("visited");
         }
-        over.store(true, Ordering::Relaxed);
         opened
     });
     assert!(opened > 100 && flips.load(Ordering::Relaxed) > 500, "{opened} opened");
