@@ -10,6 +10,7 @@ pub mod file;
 pub mod file_edit;
 pub mod file_search;
 pub mod file_tree;
+pub mod file_watch;
 pub mod health;
 pub mod id;
 pub mod limits;

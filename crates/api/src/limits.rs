@@ -38,3 +38,7 @@ pub const DEFAULT_MATCHES: usize = 100;
 pub const MAX_MATCHES: usize = 1_000;
 /// The largest `context` of `fs/search`, in lines.
 pub const MAX_CONTEXT_LINES: usize = 20;
+/// The most directories that all watches of a session have together.
+pub const MAX_WATCHED_DIRECTORIES: usize = 4_096;
+/// The most watches of a session.
+pub const MAX_WATCHES: usize = 4;

@@ -5,6 +5,7 @@ mod edit;
 mod raw;
 mod search;
 mod tree;
+mod watch;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -121,6 +121,7 @@ impl ApiError {
             FileError::Permission { .. } | FileError::ReadOnly { .. } => ErrorCode::PermissionDenied,
             FileError::TooMuch { .. } => ErrorCode::FileTooLarge,
             FileError::NoSpace { .. } => ErrorCode::NoSpace,
+            FileError::Unwatchable { .. } => ErrorCode::LimitExceeded,
             FileError::Unresolvable { .. } | FileError::IntoItself { .. } | FileError::OtherMount { .. } => {
                 ErrorCode::InvalidRequest
             }

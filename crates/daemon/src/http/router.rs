@@ -16,7 +16,7 @@ use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
 use super::routes::{
-    exec, file_archive, file_edit, file_raw, file_search, file_tree, files, health, sessions,
+    exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files, health, sessions,
     workspace_files, workspaces,
 };
 use crate::config::Config;
@@ -73,6 +73,7 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/sessions/{id}/fs/chmod", post(file_tree::change_mode))
         .route("/v1/sessions/{id}/fs/raw", get(file_raw::download).merge(unlimited(put(file_raw::upload))))
         .route("/v1/sessions/{id}/fs/edit", limited(post(file_edit::edit), FILE_BODY))
+        .route("/v1/sessions/{id}/fs/watch", get(file_watch::watch))
         .route("/v1/sessions/{id}/fs/search", post(file_search::search))
         .route(
             "/v1/sessions/{id}/fs/archive",

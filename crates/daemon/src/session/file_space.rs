@@ -1,6 +1,6 @@
 //! The operations on one root directory, whoever it belongs to: each on a thread for blocking work, within bounds.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sandkasten_api::limits::{MAX_LIST_ENTRIES, MAX_TREE_DEPTH, MAX_TREE_ENTRIES};
@@ -10,6 +10,7 @@ use sandkasten_isolation::host::{
 };
 use tokio::sync::Semaphore;
 
+use super::file_watch::WatchLimits;
 use super::glob::Glob;
 use super::{FilePath, SessionError};
 
@@ -28,6 +29,9 @@ pub(crate) struct FileSpace {
     pub(super) archives: Arc<Semaphore>,
     /// Held by an edit, so that of two none is lost between the last look at the file and its replacement.
     pub(super) edits: Arc<tokio::sync::Mutex<()>>,
+    /// Tells watches that the session has ended.
+    pub(super) closed: Arc<tokio::sync::watch::Sender<bool>>,
+    pub(super) watch_limits: Arc<OnceLock<WatchLimits>>,
 }
 
 impl FileSpace {
@@ -37,6 +41,8 @@ impl FileSpace {
             walks: Arc::new(Semaphore::new(WALKS)),
             archives: Arc::new(Semaphore::new(WALKS)),
             edits: Arc::default(),
+            closed: Arc::default(),
+            watch_limits: Arc::default(),
         }
     }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sandkasten_api::id::SessionId;
 use sandkasten_api::limits::MAX_PATH_BYTES;
-use sandkasten_isolation::host::FileError;
+use sandkasten_isolation::host::{FileError, WatchDepth};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 
 use super::file_space::FileSpace;
+use super::file_watch::FileWatch;
 use super::live::InUse;
 use super::{LiveSession, SessionError, Sessions};
 
@@ -176,6 +177,19 @@ impl Sessions {
         let session = self.find(id).await?;
         self.note_use(&session, None);
         Ok(SessionFiles { space: session.files.clone(), _in_use: InUse::new(&session), session })
+    }
+
+    /// Begins to watch a directory of a session.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::find`], or [`SessionError::File`].
+    pub(crate) async fn watch_files(
+        &self,
+        id: &SessionId,
+        path: FilePath,
+        depth: WatchDepth,
+    ) -> Result<FileWatch, SessionError> {
+        self.files(id).await?.space.watch(path, depth, &self.inner.watch_limits).await
     }
 
     /// Writes a file whole or not at all.

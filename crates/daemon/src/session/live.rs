@@ -128,6 +128,8 @@ impl LiveSession {
         let mut activity = self.activity();
         let first = activity.ended.is_none();
         activity.ended.get_or_insert(status);
+        drop(activity);
+        self.files.close();
         first
     }
 

@@ -7,6 +7,7 @@ mod end;
 mod exec;
 mod file_content;
 mod file_space;
+mod file_watch;
 mod files;
 mod force;
 mod glob;
@@ -45,6 +46,7 @@ pub(crate) use edit::{Change, EditError, Occurrences, Replacement};
 pub(crate) use exec::{ExecEvent, ExecFailure, ExecOptions};
 pub(crate) use file_content::{OpenFile, PIECE_BYTES, Upload};
 pub(crate) use file_space::FileSpace;
+pub(crate) use file_watch::{Awaited, FileWatch};
 pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use live::LiveSession;
@@ -52,6 +54,8 @@ pub(crate) use output_text::OutputText;
 pub(crate) use search::{Pattern, Search};
 pub(crate) use session_error::SessionError;
 pub(crate) use unified_diff::UnifiedDiff;
+
+use file_watch::WatchLimits;
 
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
@@ -76,6 +80,7 @@ struct Inner {
     images: ImageStore,
     store: Store,
     workspaces: Workspaces,
+    watch_limits: WatchLimits,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     /// Creates that are under way, which count against the limit as well.
     creating: std::sync::atomic::AtomicUsize,
@@ -114,6 +119,7 @@ impl Sessions {
                 images,
                 store,
                 workspaces,
+                watch_limits: WatchLimits::of_this_host(),
                 live: RwLock::default(),
                 creating: std::sync::atomic::AtomicUsize::new(0),
                 expiry_changed: Notify::new(),

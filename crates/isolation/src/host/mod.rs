@@ -15,8 +15,9 @@ pub use id_mapping::MapOwnerError;
 pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
 pub use root_directory::{
-    Copied, Entry, EntryKind, Existing, FileError, FileVersion, ListOptions, Listing, Parents, PendingFile,
-    RemovalDepth, RootDirectory, TreeBounds, TreeWriter, Unreadable, VisitEnd, Visited,
+    ChangeKind, Copied, Entry, EntryKind, Existing, FileChange, FileError, FileVersion, ListOptions, Listing,
+    Parents, PendingFile, RemovalDepth, RootDirectory, TreeBounds, TreeWatch, TreeWriter, Unreadable,
+    VisitEnd, Visited, WatchAllowance, WatchBounds, WatchDepth, WatchEvent, WatchPermit,
 };
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessError, SandboxProcess};

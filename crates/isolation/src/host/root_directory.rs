@@ -9,15 +9,19 @@ mod content;
 mod copy;
 mod directory;
 mod entry;
+mod file_change;
 mod file_error;
 mod listing;
 mod pending_file;
 mod permissions;
 mod removal;
 mod rename;
+mod tree_watch;
 mod tree_writer;
 mod visit;
 mod walk;
+mod watch_allowance;
+mod watched_directories;
 
 use std::ffi::CString;
 use std::io::{self, Read};
@@ -33,13 +37,16 @@ pub use content::FileVersion;
 pub use copy::Copied;
 pub use directory::Parents;
 pub use entry::{Entry, EntryKind};
+pub use file_change::{ChangeKind, FileChange, WatchEvent};
 pub use file_error::FileError;
 pub use listing::{ListOptions, Listing};
 pub use pending_file::PendingFile;
 pub use removal::RemovalDepth;
 pub use rename::Existing;
+pub use tree_watch::{TreeWatch, WatchBounds, WatchDepth};
 pub use tree_writer::TreeWriter;
 pub use visit::{Unreadable, VisitEnd, Visited};
+pub use watch_allowance::{WatchAllowance, WatchPermit};
 
 use file_error::explain;
 
@@ -243,6 +250,11 @@ fn temporary_name() -> CString {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let name = format!(".sandkasten-{:x}-{:x}.tmp", time.tv_nsec, NEXT.fetch_add(1, Ordering::Relaxed));
     CString::new(name).unwrap_or_default()
+}
+
+/// Whether a name is one of [`temporary_name`]'s, or made to look so.
+fn is_temporary(name: &[u8]) -> bool {
+    name.starts_with(b".sandkasten-") && name.ends_with(b".tmp")
 }
 
 #[cfg(test)]

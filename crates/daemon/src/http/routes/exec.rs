@@ -72,6 +72,11 @@ pub(in crate::http) async fn stream(
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
     let events = state.sessions.exec(session, options).await;
     tokio::spawn(forward(events, pieces, text, request_id));
+    Ok(event_stream(receiver))
+}
+
+/// Answers with a stream of events that are sent to it.
+pub(super) fn event_stream(receiver: mpsc::Receiver<Bytes>) -> Response {
     let body = Body::from_stream(futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece: Bytes| (Ok::<_, Infallible>(piece), receiver))
     }));
@@ -81,7 +86,7 @@ pub(in crate::http) async fn stream(
         // Proxies would otherwise hold the pieces back.
         (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
     ];
-    Ok((headers, body).into_response())
+    (headers, body).into_response()
 }
 
 /// Checks a request and finds its session.
@@ -184,7 +189,7 @@ fn chunk(text: String) -> String {
 
 /// Renders one event. JSON has no line breaks of its own; three more characters count as line breaks for some readers
 /// and are escaped as well.
-fn sse(event: &str, data: &impl Serialize) -> String {
+pub(super) fn sse(event: &str, data: &impl Serialize) -> String {
     let json = serde_json::to_string(data).unwrap_or_else(|_| "{}".to_owned());
     let json =
         json.replace('\u{85}', "\\u0085").replace('\u{2028}', "\\u2028").replace('\u{2029}', "\\u2029");

@@ -95,6 +95,12 @@ pub enum FileError {
         /// Which limit, in words.
         limit: String,
     },
+    /// There are no watches left, of the session, of the daemon, or of the kernel.
+    #[error("no more directories can be watched for {path}: end other watches, or watch less")]
+    Unwatchable {
+        /// The path inside.
+        path: String,
+    },
     /// Something else.
     #[error("failed to {action} {path}")]
     Other {

@@ -2,6 +2,7 @@
 
 mod races;
 mod trees;
+mod watching;
 
 use std::ffi::OsStr;
 use std::fs;
