@@ -40,6 +40,7 @@ fn race(place: &Place, operation: impl Fn(u64)) {
         let mut rounds = 0;
         while Instant::now() < until {
             make(place);
+            keep_link(&swapped, &outside);
             operation(rounds);
             rounds += 1;
         }
@@ -64,6 +65,17 @@ impl Drop for Over<'_> {
 fn make(place: &Place) {
     place.root.make_directory("/workspace/swapped/d/e", 0o755, Parents::Made).ok();
     place.root.write("/workspace/swapped/file", b"inside", None).ok();
+}
+
+/// Makes the link anew where an operation has removed it: otherwise two directories are swapped from then on.
+fn keep_link(swapped: &Path, outside: &Path) {
+    let (one, other) = (swapped.join("d"), swapped.with_file_name("link"));
+    let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    // Twice, as the two may change places in between.
+    if ![&one, &other, &one].into_iter().any(|path| is_link(path)) {
+        fs::remove_dir_all(&other).ok();
+        symlink(outside, &other).ok();
+    }
 }
 
 fn swap(a: &Path, b: &Path) -> bool {

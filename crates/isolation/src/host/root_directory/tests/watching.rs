@@ -214,6 +214,19 @@ fn links_are_not_gone_through_and_lead_to_no_watch_outside() {
     let told = read_until(&place, &mut watch, "end created");
     assert!(told.iter().all(|event| !event.contains("secret")), "{told:?}");
     assert_eq!(watch.directories(), 1);
+    // The same in the middle of a path.
+    fs::remove_file(place.workspace().join("d")).expect("removed");
+    fs::create_dir(place.workspace().join("d")).expect("made");
+    fs::write(place.workspace().join("end2"), "").expect("written");
+    read_until(&place, &mut watch, "end2 created");
+    fs::create_dir(outside.join("sub")).expect("made");
+    fs::write(outside.join("sub/secret"), "").expect("written");
+    fs::create_dir(place.workspace().join("d/sub")).expect("made");
+    fs::rename(place.workspace().join("d"), place.workspace().join("e")).expect("renamed");
+    symlink(&outside, place.workspace().join("d")).expect("a link");
+    fs::write(place.workspace().join("end3"), "").expect("written");
+    let told = read_until(&place, &mut watch, "end3 created");
+    assert!(told.iter().all(|event| !event.contains("secret")), "{told:?}");
 }
 
 #[test]
