@@ -132,20 +132,33 @@ pub(super) fn open_pending(
     let name = CString::new(name).map_err(|_| is_directory())?;
     let owner = Mode::from_raw_mode(0o600);
     // O_TMPFILE, since Linux 3.11: it goes by itself when nobody has it open, whatever becomes of the daemon.
-    let (file, temporary) =
-        match openat(&directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, owner) {
-            Ok(file) => (file, None),
-            Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
-                let temporary = temporary_name();
-                let flags =
-                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                let file = openat(&directory, &temporary, flags, owner)
-                    .map_err(|error| explain("write", path, error))?;
-                (file, Some(temporary))
-            }
-            Err(error) => return Err(explain("write", path, error)),
-        };
-    Ok(PendingFile { directory, name, file: file.into(), temporary, mode, path: path.to_owned() })
+    let file = match openat(&directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, owner) {
+        Ok(file) => file,
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => return open_named(directory, name, mode, path),
+        Err(error) => return Err(explain("write", path, error)),
+    };
+    Ok(PendingFile { directory, name, file: file.into(), temporary: None, mode, path: path.to_owned() })
+}
+
+/// For filesystems that have no files without a name.
+pub(super) fn open_named(
+    directory: OwnedFd,
+    name: CString,
+    mode: Mode,
+    path: &str,
+) -> Result<PendingFile, FileError> {
+    let temporary = temporary_name();
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(&directory, &temporary, flags, Mode::from_raw_mode(0o600))
+        .map_err(|error| explain("write", path, error))?;
+    Ok(PendingFile {
+        directory,
+        name,
+        file: file.into(),
+        temporary: Some(temporary),
+        mode,
+        path: path.to_owned(),
+    })
 }
 
 pub(super) fn finish(mut pending: PendingFile) -> Result<(), FileError> {

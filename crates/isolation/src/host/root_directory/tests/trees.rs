@@ -4,7 +4,10 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::time::Duration;
 
+use rustix::fs::Mode;
+
 use super::Place;
+use crate::host::root_directory::pending_file::open_named;
 use crate::host::root_directory::{
     EntryKind, Existing, FileError, ListOptions, Listing, Parents, RemovalDepth, TreeBounds,
 };
@@ -201,4 +204,42 @@ fn a_file_that_is_no_longer_the_one_that_was_read_is_not_replaced() {
     let error = place.root.read_whole("/tmp/x", 5).expect_err("too large");
     assert!(matches!(error, FileError::TooMuch { .. }), "{error}");
     assert!(fs::read_dir(place.workspace()).expect("there").count() == 1, "something temporary is left");
+}
+
+/// As on filesystems without `O_TMPFILE`, of which this host may have none.
+#[test]
+fn a_write_by_a_temporary_name_is_whole_or_leaves_nothing() {
+    let Some(place) = Place::new() else { return };
+    let begin = || {
+        place.root.as_sandbox_user("/workspace", || {
+            let (directory, name) = place.root.locate("/workspace/file")?;
+            open_named(directory, name, Mode::from_raw_mode(0o640), "/workspace/file")
+        })
+    };
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(place.workspace())
+            .expect("listed")
+            .map(|entry| entry.expect("one").file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let mut pending = begin().expect("begun");
+    pending.append(b"half").expect("written");
+    assert_eq!(names().len(), 1);
+    assert!(names()[0].to_string_lossy().ends_with(".tmp"));
+    drop(pending);
+    assert!(names().is_empty(), "{:?}", names());
+    fs::create_dir(place.workspace().join("file")).expect("in the way");
+    let mut pending = begin().expect("begun");
+    pending.append(b"whole").expect("written");
+    assert!(matches!(place.root.finish_write(pending), Err(FileError::IsDirectory { .. })));
+    assert_eq!(names(), ["file"]);
+    fs::remove_dir(place.workspace().join("file")).expect("removed");
+    let mut pending = begin().expect("begun");
+    pending.append(b"whole").expect("written");
+    place.root.finish_write(pending).expect("finished");
+    assert_eq!(names(), ["file"]);
+    let file = fs::metadata(place.workspace().join("file")).expect("there");
+    assert_eq!((file.mode() & 0o777, file.len(), file.uid()), (0o640, 5, place.range.sandbox_user()));
 }
