@@ -23,6 +23,26 @@ pub enum ErrorCode {
     WorkspaceNotFound,
     /// No file is at this path.
     FileNotFound,
+    /// A file operation met a directory where it takes none.
+    IsDirectory,
+    /// A file operation needs a directory, or a part of the path is none.
+    NotDirectory,
+    /// A file operation met a FIFO, socket or device, or a file of the kernel's own.
+    NotRegularFile,
+    /// Something has the name already, and was not to be replaced.
+    FileExists,
+    /// A directory that holds something was to be removed or replaced.
+    DirectoryNotEmpty,
+    /// The file changed while the operation was under way, or is not the one that the request expects.
+    FileChanged,
+    /// An edit does not fit the file: what it replaces is not there, or not in one place.
+    EditMismatch,
+    /// The sandbox user has no permission, or the filesystem is read-only.
+    PermissionDenied,
+    /// A file or tree is larger, deeper or slower than the operation takes.
+    FileTooLarge,
+    /// The filesystem is full.
+    NoSpace,
     /// The session existed and its time to live ran out.
     SessionExpired,
     /// The session was destroyed, crashed or is paused.
@@ -49,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -57,6 +77,16 @@ impl ErrorCode {
         Self::SessionNotFound,
         Self::WorkspaceNotFound,
         Self::FileNotFound,
+        Self::IsDirectory,
+        Self::NotDirectory,
+        Self::NotRegularFile,
+        Self::FileExists,
+        Self::DirectoryNotEmpty,
+        Self::FileChanged,
+        Self::EditMismatch,
+        Self::PermissionDenied,
+        Self::FileTooLarge,
+        Self::NoSpace,
         Self::SessionExpired,
         Self::SessionNotRunning,
         Self::SessionExists,
@@ -79,16 +109,26 @@ impl ErrorCode {
             Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound | Self::ProcessNotFound => {
                 404
             }
+            Self::PermissionDenied => 403,
             Self::SessionNotRunning
             | Self::SessionExists
+            | Self::IsDirectory
+            | Self::NotDirectory
+            | Self::NotRegularFile
+            | Self::FileExists
+            | Self::DirectoryNotEmpty
+            | Self::FileChanged
+            | Self::EditMismatch
             | Self::WorkspaceInUse
             | Self::WorkspaceExists
             | Self::ProcessNotRunning => 409,
             Self::SessionExpired => 410,
+            Self::FileTooLarge => 413,
             Self::IdempotencyKeyReused => 422,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
             Self::CommandTimeout => 504,
+            Self::NoSpace => 507,
         }
     }
 }
@@ -139,8 +179,10 @@ mod tests {
         assert_eq!(
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
-             \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \
-             \"SESSION_EXISTS\" \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
+             \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"IS_DIRECTORY\" \"NOT_DIRECTORY\" \"NOT_REGULAR_FILE\" \
+             \"FILE_EXISTS\" \"DIRECTORY_NOT_EMPTY\" \"FILE_CHANGED\" \"EDIT_MISMATCH\" \"PERMISSION_DENIED\" \
+             \"FILE_TOO_LARGE\" \"NO_SPACE\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \"SESSION_EXISTS\" \
+             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
              \"IDEMPOTENCY_KEY_REUSED\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }

@@ -32,3 +32,25 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 pub const IDEMPOTENCY_SECONDS: i64 = 86_400;
 /// The largest `limit` of a listing, and the one in force where ended sessions are asked for without one.
 pub const MAX_PAGE: usize = 1_000;
+/// The most entries that `fs/list` returns.
+pub const MAX_LIST_ENTRIES: usize = 10_000;
+/// The most levels of directories that one request goes down.
+pub const MAX_TREE_DEPTH: usize = 100;
+/// The most entries that one request goes through.
+pub const MAX_TREE_ENTRIES: usize = 200_000;
+/// The largest file that `fs/edit` takes, and makes.
+pub const MAX_EDIT_BYTES: u64 = 16 << 20;
+/// The most strings that one `fs/edit` replaces, `replace_all` counted once.
+pub const MAX_EDITS: usize = 100;
+/// The longest pattern of `fs/search`, in bytes.
+pub const MAX_PATTERN_BYTES: usize = 4 << 10;
+/// How many matches `fs/search` returns where the request names no `max_matches`.
+pub const DEFAULT_MATCHES: usize = 100;
+/// The largest `max_matches` of `fs/search`.
+pub const MAX_MATCHES: usize = 1_000;
+/// The largest `context` of `fs/search`, in lines.
+pub const MAX_CONTEXT_LINES: usize = 20;
+/// The most directories that all watches of a session have together.
+pub const MAX_WATCHED_DIRECTORIES: usize = 4_096;
+/// The most watches of a session.
+pub const MAX_WATCHES: usize = 4;

@@ -9,6 +9,7 @@ use reqwest::{Method, RequestBuilder, Response, multipart, redirect};
 use sandkasten_api::error::ErrorBody;
 use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
+use sandkasten_api::file_watch::WatchFilesQuery;
 use sandkasten_api::health::{Acknowledged, Health};
 use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats, UpdateSessionRequest};
@@ -19,6 +20,7 @@ use crate::endpoint::Endpoint;
 use crate::exec_stream::ExecStream;
 use crate::request_error::{BuildClientError, RequestError};
 use crate::session_filter::{SessionFilter, next_page};
+use crate::watch_stream::WatchStream;
 
 /// How long a connection may take to come up. Answers have no limit: an exec takes as long as it takes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -192,6 +194,19 @@ impl Client {
         let response =
             self.send(self.session_request(Method::POST, id, "/exec/stream").json(request)).await?;
         Ok(ExecStream::new(self.endpoint.to_string(), response))
+    }
+
+    /// Begins to watch a directory of a session. Dropping the stream ends the watch.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `LIMIT_EXCEEDED` where there are too many watches.
+    pub async fn watch_files(
+        &self,
+        id: &SessionId,
+        query: &WatchFilesQuery,
+    ) -> Result<WatchStream, RequestError> {
+        let response = self.send(self.session_request(Method::GET, id, "/fs/watch").query(query)).await?;
+        Ok(WatchStream::new(self.endpoint.to_string(), response))
     }
 
     /// Writes a file of a session, whole or not at all. The path is below `/workspace`.

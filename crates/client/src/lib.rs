@@ -1,18 +1,21 @@
 //! Client of the Sandkasten HTTP API, over TCP and unix sockets, typed by `sandkasten-api`.
 //!
-//! Owns transport, authentication and the event stream of an exec. Must not know the daemon: everything it says
+//! Owns transport, authentication and the event streams of execs and watches. Must not know the daemon: everything it says
 //! goes through the contract, so the command line and the end-to-end tests see what any other client sees.
 #![forbid(unsafe_code)]
 
 mod client;
 mod endpoint;
 mod event_parser;
+mod event_reader;
 mod exec_stream;
 mod request_error;
 mod session_filter;
+mod watch_stream;
 
 pub use self::client::{Client, UploadFile};
 pub use self::endpoint::{Endpoint, ParseEndpointError};
 pub use self::exec_stream::{ExecEvent, ExecStream};
 pub use self::request_error::{BuildClientError, RequestError};
 pub use self::session_filter::SessionFilter;
+pub use self::watch_stream::{WatchEvent, WatchStream};

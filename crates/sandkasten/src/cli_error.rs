@@ -63,6 +63,16 @@ impl Exit {
             | ErrorCode::SessionNotFound
             | ErrorCode::WorkspaceNotFound
             | ErrorCode::FileNotFound
+            | ErrorCode::IsDirectory
+            | ErrorCode::NotDirectory
+            | ErrorCode::NotRegularFile
+            | ErrorCode::FileExists
+            | ErrorCode::DirectoryNotEmpty
+            | ErrorCode::FileChanged
+            | ErrorCode::EditMismatch
+            | ErrorCode::PermissionDenied
+            | ErrorCode::FileTooLarge
+            | ErrorCode::NoSpace
             | ErrorCode::SessionExpired
             | ErrorCode::SessionNotRunning
             | ErrorCode::SessionExists
@@ -167,7 +177,17 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
         | ErrorCode::ProcessNotFound
         | ErrorCode::ProcessNotRunning
         | ErrorCode::IdempotencyKeyReused
-        | ErrorCode::FileNotFound => "",
+        | ErrorCode::FileNotFound
+        | ErrorCode::IsDirectory
+        | ErrorCode::NotDirectory
+        | ErrorCode::NotRegularFile
+        | ErrorCode::FileExists
+        | ErrorCode::DirectoryNotEmpty
+        | ErrorCode::FileChanged
+        | ErrorCode::EditMismatch
+        | ErrorCode::PermissionDenied
+        | ErrorCode::FileTooLarge
+        | ErrorCode::NoSpace => "",
     }
 }
 

@@ -1,4 +1,11 @@
-//! `fs/write` and `fs/read`.
+//! Files of a session: `fs/write` and `fs/read` here, what else there is below.
+
+mod archive;
+mod edit;
+mod raw;
+mod search;
+mod tree;
+mod watch;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -7,6 +7,7 @@ mod disconnection;
 mod end_forging;
 mod file_links;
 mod file_race;
+mod file_trees;
 mod file_types;
 mod full_disk;
 mod hostile_requests;

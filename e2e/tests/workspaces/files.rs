@@ -58,7 +58,7 @@ fn files_are_written_listed_and_read_without_a_session_and_the_sessions_own_in_o
                 .output("./run.sh; stat -c %U:%G:%a d d/a run.sh up/load/one.txt")
                 .await
                 .replace('\n', " "),
-            "ran sandbox:sandbox:700 sandbox:sandbox:644 sandbox:sandbox:755 sandbox:sandbox:644"
+            "ran sandbox:sandbox:755 sandbox:sandbox:644 sandbox:sandbox:755 sandbox:sandbox:644"
         );
         session.output("echo changed > d/a; mkfifo fifo; ln -s d link").await;
         // While a session uses it, as well.

@@ -15,7 +15,7 @@ use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
 use crate::idempotency::BeginError;
-use crate::session::{ExecFailure, InvalidPath, ProcessError, SessionError};
+use crate::session::{ExecFailure, InvalidGlob, InvalidPath, ProcessError, SessionError};
 use crate::workspace::WorkspaceError;
 
 /// An answer that is not a success.
@@ -107,6 +107,31 @@ impl IntoResponse for ApiError {
     }
 }
 
+impl ApiError {
+    /// A failure of a file operation with a code of its own for each reason; the older routes answer with fewer.
+    pub(super) fn of_file(error: SessionError) -> Self {
+        let SessionError::File(error) = error else { return error.into() };
+        let code = match &error {
+            FileError::NotFound { .. } => ErrorCode::FileNotFound,
+            FileError::IsDirectory { .. } => ErrorCode::IsDirectory,
+            FileError::NotDirectory { .. } => ErrorCode::NotDirectory,
+            FileError::NotRegular { .. } => ErrorCode::NotRegularFile,
+            FileError::Exists { .. } => ErrorCode::FileExists,
+            FileError::NotEmpty { .. } => ErrorCode::DirectoryNotEmpty,
+            FileError::Changed { .. } => ErrorCode::FileChanged,
+            FileError::Permission { .. } | FileError::ReadOnly { .. } => ErrorCode::PermissionDenied,
+            FileError::TooMuch { .. } => ErrorCode::FileTooLarge,
+            FileError::NoSpace { .. } => ErrorCode::NoSpace,
+            FileError::Unwatchable { .. } => ErrorCode::LimitExceeded,
+            FileError::Unresolvable { .. } | FileError::IntoItself { .. } | FileError::OtherMount { .. } => {
+                ErrorCode::InvalidRequest
+            }
+            FileError::Other { .. } => return Self::internal(&error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
 impl From<ParseIdError> for ApiError {
     fn from(error: ParseIdError) -> Self {
         let code = match error {
@@ -119,6 +144,12 @@ impl From<ParseIdError> for ApiError {
 
 impl From<InvalidPath> for ApiError {
     fn from(error: InvalidPath) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<InvalidGlob> for ApiError {
+    fn from(error: InvalidGlob) -> Self {
         Self::invalid(error.to_string())
     }
 }

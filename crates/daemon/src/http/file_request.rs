@@ -43,7 +43,7 @@ impl NewContent {
 }
 
 /// Reads permission bits; setuid, setgid and sticky bits are not for clients to set.
-fn parse_mode(mode: &str) -> Result<u32, ApiError> {
+pub(super) fn parse_mode(mode: &str) -> Result<u32, ApiError> {
     let octal = matches!(mode.len(), 3 | 4) && mode.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
     match u32::from_str_radix(mode, 8) {
         Ok(bits) if octal && bits <= 0o777 => Ok(bits),

@@ -4,6 +4,7 @@
 mod api_error;
 mod body_limit;
 mod body_pace;
+mod byte_range;
 mod event_stream;
 mod exec_request;
 mod file_request;
@@ -12,6 +13,7 @@ mod idempotency_key;
 mod json_body;
 mod output_document;
 mod path_id;
+mod query;
 mod request_id;
 mod router;
 mod routes;

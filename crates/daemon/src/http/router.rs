@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_STDIN_BYTES, MAX_UPLOAD_BYTES};
@@ -15,7 +15,10 @@ use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::guard::{self, Guard};
 use super::request_id;
-use super::routes::{events, exec, files, health, processes, sessions, workspace_files, workspaces};
+use super::routes::{
+    events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files, health,
+    processes, sessions, workspace_files, workspaces,
+};
 use crate::config::Config;
 use crate::session::Sessions;
 
@@ -76,6 +79,21 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/workspaces/{id}/fs/write", limited(post(workspace_files::write), FILE_BODY))
         .route("/v1/workspaces/{id}/fs/read", get(workspace_files::read))
         .route("/v1/workspaces/{id}/fs/upload", limited(post(workspace_files::upload), UPLOAD_BODY))
+        .route("/v1/sessions/{id}/fs/list", get(file_tree::list))
+        .route("/v1/sessions/{id}/fs/stat", get(file_tree::stat))
+        .route("/v1/sessions/{id}/fs/mkdir", post(file_tree::make_directory))
+        .route("/v1/sessions/{id}/fs/move", post(file_tree::rename))
+        .route("/v1/sessions/{id}/fs/copy", post(file_tree::copy))
+        .route("/v1/sessions/{id}/fs/remove", delete(file_tree::remove))
+        .route("/v1/sessions/{id}/fs/chmod", post(file_tree::change_mode))
+        .route("/v1/sessions/{id}/fs/raw", get(file_raw::download).merge(unlimited(put(file_raw::upload))))
+        .route("/v1/sessions/{id}/fs/edit", limited(post(file_edit::edit), FILE_BODY))
+        .route("/v1/sessions/{id}/fs/watch", get(file_watch::watch))
+        .route("/v1/sessions/{id}/fs/search", post(file_search::search))
+        .route(
+            "/v1/sessions/{id}/fs/archive",
+            get(file_archive::download).merge(unlimited(put(file_archive::upload))),
+        )
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))
@@ -91,6 +109,11 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
 fn limited(route: MethodRouter<ApiState>, bytes: usize) -> MethodRouter<ApiState> {
     let limited: MethodRouter<ApiState> = route.layer(DefaultBodyLimit::max(bytes));
     limited.layer(Extension(BodyLimit(bytes)))
+}
+
+/// Takes the limit off a route that streams its bodies to where only as much fits as fits.
+fn unlimited(route: MethodRouter<ApiState>) -> MethodRouter<ApiState> {
+    route.layer(DefaultBodyLimit::disable())
 }
 
 async fn no_such_endpoint(uri: http::Uri) -> ApiError {

@@ -22,7 +22,7 @@ use super::jobs::Jobs;
 use super::live::{Activity, LiveSession};
 use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
-use super::{Inner, SessionError, Sessions, expiry, plan};
+use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
 use crate::idempotency::{KeptAnswer, Turn};
 use crate::store::SessionRow;
 use crate::workspace::OpenWorkspace;
@@ -216,7 +216,7 @@ impl Inner {
             socket,
             range: lease.range(),
             workspace: workspace.map(|workspace| workspace.id().clone()),
-            root: RootDirectory::new(launched.root, lease.range().sandbox_user()),
+            files: FileSpace::new(RootDirectory::new(launched.root, lease.range().sandbox_user())),
             groups,
             jobs: Jobs::default(),
             shells: Mutex::new(HashMap::from([(MAIN_SHELL.to_owned(), Arc::new(shell))])),

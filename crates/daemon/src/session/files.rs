@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
+use sandkasten_api::id::SessionId;
 use sandkasten_api::limits::MAX_PATH_BYTES;
-use sandkasten_isolation::host::FileError;
+use sandkasten_isolation::host::{FileError, WatchDepth};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 
+use super::file_space::FileSpace;
+use super::file_watch::FileWatch;
+use super::live::InUse;
 use super::{LiveSession, SessionError, Sessions};
 
 /// A path below `/workspace`, absolute and without dots. What links do with it is decided inside the sandbox.
@@ -125,9 +129,69 @@ impl FilePath {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether this is the workspace itself, which can be neither moved nor removed.
+    pub(crate) fn is_workspace(&self) -> bool {
+        self.0 == WORKSPACE_DIRECTORY
+    }
+}
+
+/// The files of a session while a request uses them. The session does not expire meanwhile.
+#[derive(Debug)]
+pub(crate) struct SessionFiles {
+    space: FileSpace,
+    session: Arc<LiveSession>,
+    _in_use: InUse,
+}
+
+impl SessionFiles {
+    /// The operations on them.
+    pub(crate) fn space(&self) -> &FileSpace {
+        &self.space
+    }
+
+    /// Whether the session still lives; what goes on for long asks between two pieces.
+    ///
+    /// # Errors
+    /// [`SessionError::NotRunning`].
+    pub(crate) fn check_live(&self) -> Result<(), SessionError> {
+        match self.session.end_status() {
+            None => Ok(()),
+            Some(status) => Err(SessionError::NotRunning { id: self.session.id.clone(), status }),
+        }
+    }
+}
+
+impl Drop for SessionFiles {
+    fn drop(&mut self) {
+        self.session.touch(super::now(), None);
+    }
 }
 
 impl Sessions {
+    /// Returns the files of a live session.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::find`].
+    pub(crate) async fn files(&self, id: &SessionId) -> Result<SessionFiles, SessionError> {
+        let session = self.find(id).await?;
+        self.note_use(&session, None);
+        Ok(SessionFiles { space: session.files.clone(), _in_use: InUse::new(&session), session })
+    }
+
+    /// Begins to watch a directory of a session.
+    ///
+    /// # Errors
+    /// Those of [`Sessions::find`], or [`SessionError::File`].
+    pub(crate) async fn watch_files(
+        &self,
+        id: &SessionId,
+        path: FilePath,
+        depth: WatchDepth,
+    ) -> Result<FileWatch, SessionError> {
+        self.files(id).await?.space.watch(path, depth, &self.inner.watch_limits).await
+    }
+
     /// Writes a file whole or not at all.
     ///
     /// # Errors
@@ -139,8 +203,8 @@ impl Sessions {
         content: Vec<u8>,
         mode: Option<u32>,
     ) -> Result<(), SessionError> {
-        let writer = Arc::clone(session);
-        self.file_task(session, move || writer.root.write(path.as_str(), &content, mode)).await
+        let root = session.files.root();
+        self.file_task(session, move || root.write(path.as_str(), &content, mode)).await
     }
 
     /// Reads at most `limit` bytes of a file, and says whether it goes on behind them.
@@ -153,8 +217,8 @@ impl Sessions {
         path: FilePath,
         limit: u64,
     ) -> Result<(Vec<u8>, bool), SessionError> {
-        let reader = Arc::clone(session);
-        self.file_task(session, move || reader.root.read(path.as_str(), limit)).await
+        let root = session.files.root();
+        self.file_task(session, move || root.read(path.as_str(), limit)).await
     }
 
     async fn file_task<T: Send + 'static>(

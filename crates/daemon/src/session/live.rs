@@ -21,7 +21,7 @@ use super::jobs::Jobs;
 use super::link::{Description, describe};
 use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
-use super::{SessionError, expiry};
+use super::{FileSpace, SessionError, expiry};
 use crate::store::SessionRow;
 
 /// One live session. What never changes is public; what does is behind its locks.
@@ -41,7 +41,7 @@ pub(crate) struct LiveSession {
     /// The workspace at its `/workspace`, if it outlives it; the runner holds the lock on it.
     pub(crate) workspace: Option<WorkspaceId>,
     /// Its files.
-    pub(crate) root: RootDirectory,
+    pub(crate) files: FileSpace,
     /// Its process groups.
     pub(crate) groups: ProcessGroups,
     /// Its execs and processes.
@@ -97,7 +97,7 @@ impl LiveSession {
             socket,
             range,
             workspace: row.workspace_id,
-            root: RootDirectory::new(root, range.sandbox_user()),
+            files: FileSpace::new(RootDirectory::new(root, range.sandbox_user())),
             groups,
             jobs: Jobs::default(),
             shells: Mutex::default(),
@@ -178,6 +178,8 @@ impl LiveSession {
             activity.ended = Some(status);
             activity.reason = reason;
         }
+        drop(activity);
+        self.files.close();
         first
     }
 

@@ -1,12 +1,18 @@
 //! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
 
+mod archive;
 mod crash;
 mod create;
+mod edit;
 mod end;
 mod events;
 mod exec;
+mod file_content;
+mod file_space;
+mod file_watch;
 mod files;
 mod force;
+mod glob;
 mod job;
 mod jobs;
 mod link;
@@ -23,8 +29,10 @@ mod relay;
 mod resume;
 mod run_command;
 mod run_process;
+mod search;
 mod session_error;
 mod shell_slot;
+mod unified_diff;
 mod update;
 mod verdict;
 
@@ -51,18 +59,28 @@ use crate::places::Places;
 use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
+pub(crate) use archive::{ArchiveFormat, UnpackArchiveError};
 pub(crate) use create::{Keep, NewSession};
+pub(crate) use edit::{Change, EditError, Occurrences, Replacement};
 pub(crate) use events::{EventId, Notice, Watch};
 pub(crate) use exec::{Audience, Begun, ExecEvent, ExecFailure, ExecOptions, Work};
-pub(crate) use files::{FilePath, InvalidPath};
+pub(crate) use file_content::{OpenFile, PIECE_BYTES, Upload};
+pub(crate) use file_space::FileSpace;
+pub(crate) use file_watch::{Awaited, FileWatch};
+pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
+pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use job::{Job, JobEnd, RequestKey, milliseconds};
 pub(crate) use listing::{Listing, Position};
 pub(crate) use live::LiveSession;
 pub(crate) use output_text::OutputText;
 pub(crate) use processes::{LogEvent, ProcessError};
+pub(crate) use search::{Pattern, Search};
 pub(crate) use session_error::SessionError;
+pub(crate) use unified_diff::UnifiedDiff;
 pub(crate) use update::Update;
 pub(crate) use verdict::parse_signal;
+
+use file_watch::WatchLimits;
 
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
@@ -87,6 +105,7 @@ struct Inner {
     images: ImageStore,
     store: Store,
     workspaces: Workspaces,
+    watch_limits: WatchLimits,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     /// Creates that are under way, which count against the limit as well.
     creating: std::sync::atomic::AtomicUsize,
@@ -137,6 +156,7 @@ impl Sessions {
                 images,
                 store,
                 workspaces,
+                watch_limits: WatchLimits::of_this_host(),
                 live: RwLock::default(),
                 creating: std::sync::atomic::AtomicUsize::new(0),
                 expiry_changed: Notify::new(),

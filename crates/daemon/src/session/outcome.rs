@@ -87,7 +87,8 @@ async fn bounds(running: &Running, status: i32, measured: Measured) -> Bounds {
 
 /// The size of the first file system of a session that has no room left. One that cannot be asked does not count.
 fn full_disk(session: &LiveSession) -> Option<u64> {
-    let full = |target: &&str| session.root.full_size(target).ok().flatten();
+    let root = session.files.root();
+    let full = |target: &&str| root.full_size(target).ok().flatten();
     plan::WRITABLE_DIRECTORIES.iter().find_map(full)
 }
 

@@ -130,6 +130,12 @@ pub(crate) enum SessionError {
         /// Why.
         source: tokio::task::JoinError,
     },
+    /// A thread could not be had.
+    #[error("failed to start a thread")]
+    Thread {
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
     /// A failed step could not be undone either.
     #[error("{error}; cleaning up failed too: {undo}")]
     Undo {

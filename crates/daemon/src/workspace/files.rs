@@ -1,13 +1,16 @@
 //! Files of a workspace, read and written on behalf of clients: as its owner, and within its directory.
 
+use std::time::Duration;
+
 use sandkasten_api::id::WorkspaceId;
-use sandkasten_isolation::host::{DirectoryEntry, PathError, RootDirectory};
+use sandkasten_api::limits::{MAX_LIST_ENTRIES, MAX_TREE_ENTRIES};
+use sandkasten_isolation::host::{ListOptions, Listing, PathError, RootDirectory, TreeBounds};
 use sandkasten_isolation::plan::WORKSPACE_OWNER;
 
 use super::{OpenWorkspace, WorkspaceError, Workspaces};
 
-/// The most entries of one listing.
-const MAX_ENTRIES: usize = 10_000;
+/// How much of a directory is looked at for a listing.
+const LISTED: TreeBounds = TreeBounds { entries: MAX_TREE_ENTRIES, depth: 1, time: Duration::from_secs(30) };
 
 /// A file to be written.
 #[derive(Debug)]
@@ -55,12 +58,9 @@ impl Workspaces {
     ///
     /// # Errors
     /// As [`Workspaces::read_file`].
-    pub(crate) fn list_directory(
-        &self,
-        id: &WorkspaceId,
-        path: &str,
-    ) -> Result<(Vec<DirectoryEntry>, bool), WorkspaceError> {
-        Ok(self.open(id)?.root()?.list(path, MAX_ENTRIES)?)
+    pub(crate) fn list_directory(&self, id: &WorkspaceId, path: &str) -> Result<Listing, WorkspaceError> {
+        let options = ListOptions { levels: 1, most: MAX_LIST_ENTRIES, keep: &|_| true, bounds: LISTED };
+        Ok(self.open(id)?.root()?.list(path, &options)?)
     }
 }
 

@@ -14,7 +14,11 @@ pub use device_tree::{DeviceTree, DeviceTreeError};
 pub use id_mapping::MapOwnerError;
 pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
-pub use root_directory::{DirectoryEntry, FileError, RootDirectory};
+pub use root_directory::{
+    ChangeKind, Copied, Entry, EntryKind, Existing, FileChange, FileError, FileVersion, ListOptions, Listing,
+    Parents, PendingFile, RemovalDepth, RootDirectory, TreeBounds, TreeWatch, TreeWriter, Unreadable,
+    VisitEnd, Visited, WatchAllowance, WatchBounds, WatchDepth, WatchEvent, WatchPermit,
+};
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessEnd, ProcessError, SandboxProcess};
 pub use uid_lease::{LEASE_DIRECTORY, LeaseError, UidLease, UidLeases};

@@ -4,19 +4,52 @@
 //! no link leads out of it, and every access is checked as the sandbox user's. Nothing but a regular file is read or
 //! written, and nothing here waits for a FIFO or a device.
 
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+mod bounds;
+mod content;
+mod copy;
+mod directory;
+mod entry;
+mod file_change;
+mod file_error;
+mod listing;
+mod pending_file;
+mod permissions;
+mod removal;
+mod rename;
+mod tree_watch;
+mod tree_writer;
+mod visit;
+mod walk;
+mod watch_allowance;
+mod watched_directories;
 
-use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, openat, openat2, readlinkat,
-    renameat, statat, unlinkat,
-};
+use std::ffi::CString;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, mkdirat, openat2};
 use rustix::io::Errno;
 
 use crate::sys::filesystem_ids::set_filesystem_ids;
 
-/// As many links as the kernel itself follows: path_resolution(7).
-const MAX_LINKS: usize = 40;
+pub use bounds::TreeBounds;
+pub use content::FileVersion;
+pub use copy::Copied;
+pub use directory::Parents;
+pub use entry::{Entry, EntryKind};
+pub use file_change::{ChangeKind, FileChange, WatchEvent};
+pub use file_error::FileError;
+pub use listing::{ListOptions, Listing};
+pub use pending_file::PendingFile;
+pub use removal::RemovalDepth;
+pub use rename::Existing;
+pub use tree_watch::{TreeWatch, WatchBounds, WatchDepth};
+pub use tree_writer::TreeWriter;
+pub use visit::{Unreadable, VisitEnd, Visited};
+pub use watch_allowance::{WatchAllowance, WatchPermit};
+
+use file_error::explain;
+
 /// How often a path is resolved anew because of renames elsewhere; each time takes microseconds.
 const MAX_RESOLUTIONS: usize = 10_000;
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
@@ -26,80 +59,6 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 pub struct RootDirectory {
     root: OwnedFd,
     user: u32,
-}
-
-/// One name in a directory.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct DirectoryEntry {
-    /// The name; what of it is no UTF-8 is replaced.
-    pub name: String,
-    /// Whether it is a directory, and not a link to one.
-    pub is_directory: bool,
-}
-
-/// Why a file could not be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// Nothing is there.
-    #[error("{path} does not exist")]
-    NotFound {
-        /// The path inside.
-        path: String,
-    },
-    /// A directory is there.
-    #[error("{path} is a directory")]
-    IsDirectory {
-        /// The path inside.
-        path: String,
-    },
-    /// It, or a part of the path, is no directory.
-    #[error("{path} or a parent of it is not a directory")]
-    NotDirectory {
-        /// The path inside.
-        path: String,
-    },
-    /// A FIFO, socket or device is there, or a file of `/proc`.
-    #[error("{path} is not a regular file")]
-    NotRegular {
-        /// The path inside.
-        path: String,
-    },
-    /// The sandbox user may not.
-    #[error("the sandbox user has no permission for {path}")]
-    Permission {
-        /// The path inside.
-        path: String,
-    },
-    /// The filesystem there is full, or has no inode left.
-    #[error("no space is left for {path}")]
-    NoSpace {
-        /// The path inside.
-        path: String,
-    },
-    /// The filesystem there is read-only.
-    #[error("{path} is on a read-only filesystem")]
-    ReadOnly {
-        /// The path inside.
-        path: String,
-    },
-    /// The path leads in circles, or a name in it is too long.
-    #[error("{path} cannot be resolved: its links lead in circles, or a name in it is too long")]
-    Unresolvable {
-        /// The path inside.
-        path: String,
-        /// The kernel's reason.
-        source: io::Error,
-    },
-    /// Something else.
-    #[error("failed to {action} {path}")]
-    Other {
-        /// What was tried.
-        action: &'static str,
-        /// The path inside.
-        path: String,
-        /// The kernel's reason.
-        source: io::Error,
-    },
 }
 
 impl RootDirectory {
@@ -125,75 +84,6 @@ impl RootDirectory {
             let truncated = content.len() > limit;
             content.truncate(limit);
             Ok((content, truncated))
-        })
-    }
-
-    /// Writes a file whole or not at all: into a new file beside it, which then takes its name. Missing parent
-    /// directories are made; a symbolic link is written through. Without `mode`, permission bits alone, the mode of a file
-    /// that was there is kept. Blocking.
-    ///
-    /// # Errors
-    /// [`FileError`]; the old content is then untouched.
-    pub fn write(&self, path: &str, content: &[u8], mode: Option<u32>) -> Result<(), FileError> {
-        self.as_sandbox_user(path, || {
-            // Bytes: the names that links hold need not be text.
-            let mut resolved = path.as_bytes().to_owned();
-            for _ in 0..MAX_LINKS {
-                let (parent, name) = split(&resolved);
-                let directory = self.open_parent(parent, path)?;
-                match readlinkat(&directory, name, Vec::new()) {
-                    Ok(target) => {
-                        let target = target.as_bytes();
-                        resolved = if target.starts_with(b"/") {
-                            target.to_owned()
-                        } else {
-                            [parent, b"/", target].concat()
-                        };
-                    }
-                    // Not a link, or nothing yet.
-                    Err(Errno::INVAL | Errno::NOENT) => {
-                        return replace(&directory, name, content, mode, path);
-                    }
-                    Err(error) => return Err(explain("look at", path, error)),
-                }
-            }
-            Err(FileError::Unresolvable { path: path.to_owned(), source: Errno::LOOP.into() })
-        })
-    }
-
-    /// Lists at most `limit` entries of a directory, by name, and says whether there are more. Blocking.
-    ///
-    /// # Errors
-    /// [`FileError`].
-    pub fn list(&self, path: &str, limit: usize) -> Result<(Vec<DirectoryEntry>, bool), FileError> {
-        self.as_sandbox_user(path, || {
-            let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let failed = |error| explain("list", path, error);
-            let directory = self.open_inside(path.as_bytes(), flags, resolve).map_err(failed)?;
-            let mut entries = Vec::new();
-            for entry in Dir::read_from(&directory).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let name = entry.file_name();
-                if matches!(name.to_bytes(), b"." | b"..") {
-                    continue;
-                }
-                if entries.len() == limit {
-                    return Ok((entries, true));
-                }
-                let kind = match entry.file_type() {
-                    // Not every filesystem tells.
-                    FileType::Unknown => statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)
-                        .map_or(FileType::Unknown, |status| FileType::from_raw_mode(status.st_mode)),
-                    kind => kind,
-                };
-                entries.push(DirectoryEntry {
-                    name: name.to_string_lossy().into_owned(),
-                    is_directory: kind == FileType::Directory,
-                });
-            }
-            entries.sort();
-            Ok((entries, false))
         })
     }
 
@@ -240,6 +130,37 @@ impl RootDirectory {
         Ok(opened)
     }
 
+    /// Opens a directory that is there, links followed inside the root, for walking through it.
+    fn open_directory(&self, path: &str) -> Result<OwnedFd, FileError> {
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let directory = self
+            .open_inside(path.as_bytes(), flags, resolve)
+            .map_err(|error| explain("open", path, error))?;
+        refuse_proc(&directory, path)?;
+        Ok(directory)
+    }
+
+    /// Opens the directory that a path's last name is in, links followed inside the root, and returns it with that name.
+    /// Nothing is made, and what the name itself is does not matter.
+    fn locate(&self, path: &str) -> Result<(OwnedFd, CString), FileError> {
+        let (parent, name) = split(without_trailing_slashes(path.as_bytes()));
+        let invalid = || FileError::Unresolvable { path: path.to_owned(), source: Errno::INVAL.into() };
+        let name = match name {
+            b"" | b"." | b".." => return Err(invalid()),
+            name => CString::new(name).map_err(|_| invalid())?,
+        };
+        let parent = if parent.is_empty() { b"/" } else { parent };
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = self.open_inside(parent, flags, resolve).map_err(|error| match error {
+            Errno::NOTDIR => FileError::NotDirectory { path: path.to_owned() },
+            error => explain("open a parent of", path, error),
+        })?;
+        refuse_proc(&directory, path)?;
+        Ok((directory, name))
+    }
+
     /// Opens a directory inside, making what is missing of it.
     fn open_parent(&self, inside: &[u8], path: &str) -> Result<OwnedFd, FileError> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -249,20 +170,23 @@ impl RootDirectory {
             Err(Errno::NOENT) if inside != b"/" => {
                 let (parent, name) = split(without_trailing_slashes(inside));
                 let above = self.open_parent(parent, path)?;
-                match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                let made = match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
+                    Ok(()) => true,
+                    Err(Errno::EXIST) => false,
                     Err(error) => return Err(explain("make a parent of", path, error)),
-                }
+                };
                 // One name, and nothing that has taken its place meanwhile: no link, and no way up.
                 let strict = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-                openat2(&above, name, flags, Mode::empty(), strict)
-                    .map_err(|error| explain("open a parent of", path, error))
+                let directory = openat2(&above, name, flags, Mode::empty(), strict)
+                    .map_err(|error| explain("open a parent of", path, error))?;
+                if made {
+                    // The daemon's own umask is none of the sandbox's.
+                    permissions::set(&directory, 0o755, path)?;
+                }
+                Ok(directory)
             }
             Ok(directory) => {
-                let filesystem = fstatfs(&directory).map_err(|error| explain("look at", path, error))?;
-                if filesystem.f_type.cast_unsigned() == PROC_SUPER_MAGIC {
-                    return Err(FileError::NotRegular { path: path.to_owned() });
-                }
+                refuse_proc(&directory, path)?;
                 Ok(directory)
             }
             Err(error) => Err(explain("open a parent of", path, error)),
@@ -308,6 +232,10 @@ fn require_regular(file: &OwnedFd, path: &str) -> Result<(), FileError> {
         FileType::Directory => return Err(FileError::IsDirectory { path: path.to_owned() }),
         _ => return Err(FileError::NotRegular { path: path.to_owned() }),
     }
+    refuse_proc(file, path)
+}
+
+fn refuse_proc(file: &OwnedFd, path: &str) -> Result<(), FileError> {
     let filesystem = fstatfs(file).map_err(|error| explain("look at", path, error))?;
     if filesystem.f_type.cast_unsigned() == PROC_SUPER_MAGIC {
         return Err(FileError::NotRegular { path: path.to_owned() });
@@ -315,72 +243,18 @@ fn require_regular(file: &OwnedFd, path: &str) -> Result<(), FileError> {
     Ok(())
 }
 
-fn replace(
-    directory: &OwnedFd,
-    name: &[u8],
-    content: &[u8],
-    mode: Option<u32>,
-    path: &str,
-) -> Result<(), FileError> {
-    let kept = match rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(status) => match FileType::from_raw_mode(status.st_mode) {
-            FileType::RegularFile => Mode::from_raw_mode(status.st_mode & 0o777),
-            FileType::Directory => return Err(FileError::IsDirectory { path: path.to_owned() }),
-            _ => return Err(FileError::NotRegular { path: path.to_owned() }),
-        },
-        Err(Errno::NOENT) => Mode::from_raw_mode(0o644),
-        Err(error) => return Err(explain("look at", path, error)),
-    };
-    if matches!(name, b"" | b"." | b"..") {
-        return Err(FileError::IsDirectory { path: path.to_owned() });
-    }
-    let mode = mode.map_or(kept, |mode| Mode::from_raw_mode(mode & 0o777));
-    let temporary = temporary_name();
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(directory, &temporary, flags, Mode::from_raw_mode(0o600))
-        .map_err(|error| explain("write", path, error))?;
-    let written = fill(file, content, mode)
-        .and_then(|()| renameat(directory, &temporary, directory, name).map_err(Into::into));
-    written.map_err(|error: io::Error| {
-        let reason = Errno::from_io_error(&error);
-        // Already failing: a temporary file that stays is the sandbox user's own, and inside its quota.
-        unlinkat(directory.as_fd(), &temporary, AtFlags::empty()).ok();
-        match reason {
-            Some(errno) => explain("write", path, errno),
-            None => FileError::Other { action: "write", path: path.to_owned(), source: error },
-        }
-    })
-}
-
-fn fill(file: OwnedFd, content: &[u8], mode: Mode) -> io::Result<()> {
-    let mut file = std::fs::File::from(file);
-    file.write_all(content)?;
-    rustix::fs::fchmod(&file, mode)?;
-    Ok(())
-}
-
-/// A name that no other write of this daemon uses; `O_EXCL` catches what a sandbox may have put there.
-fn temporary_name() -> String {
+/// A name that no other operation of this daemon uses; `O_EXCL` and its kin catch what a sandbox may have put there.
+fn temporary_name() -> CString {
     use std::sync::atomic::{AtomicU64, Ordering};
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    format!(".sandkasten-{:x}-{:x}.tmp", time.tv_nsec, NEXT.fetch_add(1, Ordering::Relaxed))
+    let name = format!(".sandkasten-{:x}-{:x}.tmp", time.tv_nsec, NEXT.fetch_add(1, Ordering::Relaxed));
+    CString::new(name).unwrap_or_default()
 }
 
-fn explain(action: &'static str, path: &str, error: Errno) -> FileError {
-    let path = path.to_owned();
-    match error {
-        Errno::NOENT => FileError::NotFound { path },
-        Errno::NOTDIR => FileError::NotDirectory { path },
-        Errno::ISDIR => FileError::IsDirectory { path },
-        Errno::ACCESS | Errno::PERM => FileError::Permission { path },
-        Errno::NOSPC | Errno::DQUOT => FileError::NoSpace { path },
-        Errno::ROFS => FileError::ReadOnly { path },
-        Errno::LOOP | Errno::NAMETOOLONG | Errno::XDEV | Errno::AGAIN => {
-            FileError::Unresolvable { path, source: error.into() }
-        }
-        _ => FileError::Other { action, path, source: error.into() },
-    }
+/// Whether a name is one of [`temporary_name`]'s, or made to look so.
+fn is_temporary(name: &[u8]) -> bool {
+    name.starts_with(b".sandkasten-") && name.ends_with(b".tmp")
 }
 
 mod free_space;

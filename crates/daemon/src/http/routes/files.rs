@@ -1,8 +1,7 @@
 //! `/v1/sessions/{id}/fs/write`, `…/fs/read` and `…/fs/upload`: files below `/workspace`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
@@ -12,6 +11,7 @@ use crate::http::api_error::ApiError;
 use crate::http::file_request::{NewContent, UploadForm, read_limit};
 use crate::http::json_body::JsonBody;
 use crate::http::path_id::PathId;
+use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::session::FilePath;
 
@@ -32,9 +32,8 @@ pub(in crate::http) async fn write(
 pub(in crate::http) async fn read(
     State(state): State<ApiState>,
     PathId(id): PathId,
-    query: Result<Query<ReadFileQuery>, QueryRejection>,
+    CheckedQuery(query): CheckedQuery<ReadFileQuery>,
 ) -> Result<Json<ReadFileResponse>, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
     let path = FilePath::parse(&query.path)?;
     let limit = read_limit(query.max_bytes)?;
     let session = state.sessions.find(&id).await?;

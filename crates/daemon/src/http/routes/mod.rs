@@ -2,6 +2,12 @@
 
 pub(super) mod events;
 pub(super) mod exec;
+pub(super) mod file_archive;
+pub(super) mod file_edit;
+pub(super) mod file_raw;
+pub(super) mod file_search;
+pub(super) mod file_tree;
+pub(super) mod file_watch;
 pub(super) mod files;
 pub(super) mod health;
 pub(super) mod processes;

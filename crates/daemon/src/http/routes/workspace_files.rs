@@ -10,6 +10,7 @@ use sandkasten_api::file::{
     WriteFileRequest,
 };
 use sandkasten_api::health::Acknowledged;
+use sandkasten_isolation::host::EntryKind;
 
 use crate::http::api_error::ApiError;
 use crate::http::file_request::{NewContent, UploadForm, read_limit};
@@ -27,11 +28,13 @@ pub(in crate::http) async fn list(
 ) -> Result<Json<DirectoryListing>, ApiError> {
     let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
     let path = FilePath::in_workspace(query.path.as_deref().unwrap_or("/"))?;
-    let (entries, truncated) =
+    let listing =
         state.sessions.workspaces().run(move |all| all.list_directory(&id, path.relative())).await?;
-    let entries =
-        entries.into_iter().map(|entry| DirectoryEntry { name: entry.name, is_dir: entry.is_directory });
-    Ok(Json(DirectoryListing { entries: entries.collect(), truncated }))
+    let entries = listing.entries.into_iter().map(|entry| DirectoryEntry {
+        name: String::from_utf8_lossy(&entry.path).into_owned(),
+        is_dir: entry.kind == EntryKind::Directory,
+    });
+    Ok(Json(DirectoryListing { entries: entries.collect(), truncated: listing.truncated }))
 }
 
 /// Writes a file whole or not at all; makes the workspace where there is none.

@@ -1,5 +1,9 @@
 //! A directory of this host in the place of a sandbox's root: what would leave a sandbox leaves it here as well.
 
+mod races;
+mod trees;
+mod watching;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -1,0 +1,168 @@
+//! `…/fs/list`, `stat`, `mkdir`, `move`, `copy`, `remove` and `chmod`: files without their content.
+
+use axum::Json;
+use axum::extract::State;
+use jiff::Timestamp;
+use sandkasten_api::file_tree::{
+    ChangeModeRequest, CopyFileResponse, FileEntry, FilePathQuery, FileType, ListFilesQuery,
+    ListFilesResponse, MakeDirectoryRequest, MoveFileRequest, RemoveFileQuery,
+};
+use sandkasten_api::health::Acknowledged;
+use sandkasten_api::limits::MAX_TREE_DEPTH;
+use sandkasten_isolation::host::{Entry, EntryKind, Existing, Parents};
+
+use crate::http::api_error::ApiError;
+use crate::http::file_request::parse_mode;
+use crate::http::json_body::JsonBody;
+use crate::http::path_id::PathId;
+use crate::http::query::CheckedQuery;
+use crate::http::router::ApiState;
+use crate::session::{FilePath, Glob};
+
+/// Lists a directory.
+pub(in crate::http) async fn list(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    CheckedQuery(query): CheckedQuery<ListFilesQuery>,
+) -> Result<Json<ListFilesResponse>, ApiError> {
+    let path = FilePath::parse(query.path.as_deref().unwrap_or("."))?;
+    let glob = query.glob.as_deref().map(Glob::parse).transpose()?;
+    let levels = match query.depth {
+        None if glob.is_some() => MAX_TREE_DEPTH,
+        None => 1,
+        Some(depth) if (1..=MAX_TREE_DEPTH).contains(&depth) => depth,
+        Some(depth) => {
+            return Err(ApiError::invalid(format!("depth is {depth}; allowed are 1 to {MAX_TREE_DEPTH}")));
+        }
+    };
+    let files = state.sessions.files(&id).await?;
+    let listing = files.space().list(path.clone(), levels, glob).await.map_err(ApiError::of_file)?;
+    let entries = listing.entries.into_iter().map(|entry| describe(&path, entry)).collect();
+    Ok(Json(ListFilesResponse { path: path.as_str().to_owned(), entries, truncated: listing.truncated }))
+}
+
+/// Looks at one file.
+pub(in crate::http) async fn stat(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    CheckedQuery(query): CheckedQuery<FilePathQuery>,
+) -> Result<Json<FileEntry>, ApiError> {
+    let path = FilePath::parse(&query.path)?;
+    let files = state.sessions.files(&id).await?;
+    let entry = files.space().look_at(path.clone()).await.map_err(ApiError::of_file)?;
+    Ok(Json(describe(&path, entry)))
+}
+
+/// Makes a directory.
+pub(in crate::http) async fn make_directory(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<MakeDirectoryRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let path = FilePath::parse(&request.path)?;
+    let mode = request.mode.as_deref().map_or(Ok(0o755), parse_mode)?;
+    let parents = if request.parents { Parents::Made } else { Parents::Required };
+    let files = state.sessions.files(&id).await?;
+    files.space().make_directory(path, mode, parents).await.map_err(ApiError::of_file)?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Moves a file or directory.
+pub(in crate::http) async fn rename(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<MoveFileRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let (from, to, existing) = parse_move(&request)?;
+    let files = state.sessions.files(&id).await?;
+    files.space().rename(from, to, existing).await.map_err(ApiError::of_file)?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Copies a file or a tree.
+pub(in crate::http) async fn copy(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<MoveFileRequest>,
+) -> Result<Json<CopyFileResponse>, ApiError> {
+    let (from, to, existing) = parse_move(&request)?;
+    let files = state.sessions.files(&id).await?;
+    let copied = files.space().copy(from, to, existing).await.map_err(ApiError::of_file)?;
+    Ok(Json(CopyFileResponse {
+        ok: true,
+        entries: copied.entries,
+        bytes: copied.bytes,
+        skipped: copied.skipped,
+    }))
+}
+
+/// Removes a file or directory.
+pub(in crate::http) async fn remove(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    CheckedQuery(query): CheckedQuery<RemoveFileQuery>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let path = parse_below(&query.path)?;
+    let files = state.sessions.files(&id).await?;
+    let removed = if query.recursive {
+        files.space().remove_tree(path).await
+    } else {
+        files.space().remove(path).await
+    };
+    removed.map_err(ApiError::of_file)?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+/// Sets permission bits.
+pub(in crate::http) async fn change_mode(
+    State(state): State<ApiState>,
+    PathId(id): PathId,
+    JsonBody(request): JsonBody<ChangeModeRequest>,
+) -> Result<Json<Acknowledged>, ApiError> {
+    let path = FilePath::parse(&request.path)?;
+    let mode = parse_mode(&request.mode)?;
+    let files = state.sessions.files(&id).await?;
+    files.space().set_mode(path, mode).await.map_err(ApiError::of_file)?;
+    Ok(Json(Acknowledged { ok: true }))
+}
+
+fn parse_move(request: &MoveFileRequest) -> Result<(FilePath, FilePath, Existing), ApiError> {
+    let existing = if request.overwrite { Existing::Replaced } else { Existing::Kept };
+    Ok((parse_below(&request.from)?, parse_below(&request.to)?, existing))
+}
+
+/// A path that is not the workspace itself.
+fn parse_below(path: &str) -> Result<FilePath, ApiError> {
+    let path = FilePath::parse(path)?;
+    if path.is_workspace() {
+        return Err(ApiError::invalid("/workspace itself stays where it is; name something below it"));
+    }
+    Ok(path)
+}
+
+fn describe(base: &FilePath, entry: Entry) -> FileEntry {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let path = match text(&entry.path) {
+        below if below.is_empty() => base.as_str().to_owned(),
+        below => format!("{}/{below}", base.as_str()),
+    };
+    let (seconds, nanoseconds) = entry.modified;
+    let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
+    FileEntry {
+        name: path.rsplit('/').next().unwrap_or_default().to_owned(),
+        file_type: match entry.kind {
+            EntryKind::File => FileType::File,
+            EntryKind::Directory => FileType::Directory,
+            EntryKind::Symlink => FileType::Symlink,
+            EntryKind::Fifo => FileType::Fifo,
+            EntryKind::Socket => FileType::Socket,
+            EntryKind::Device => FileType::Device,
+        },
+        size: entry.size,
+        mode: format!("{:04o}", entry.mode),
+        // A file may carry any time; one that no calendar has is shown as the first.
+        mtime: Timestamp::new(seconds, nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH),
+        target: entry.target.as_deref().map(text),
+        path,
+    }
+}

@@ -1,0 +1,102 @@
+//! Directories as tar archives, out and in, streamed. Each runs on a thread of its own: it waits for its client, and the
+//! threads for blocking work are for what does not.
+
+mod pack;
+mod pipe;
+mod unpack;
+
+use sandkasten_isolation::host::{TreeBounds, Unreadable};
+
+use super::{FilePath, FileSpace, SessionError};
+
+pub(crate) use unpack::{UnpackArchiveError, Unpacked};
+
+/// Pieces that wait for the other side.
+const PIECES_IN_FLIGHT: usize = 4;
+
+/// What one archive may go through.
+const BOUNDS: TreeBounds = TreeBounds {
+    entries: sandkasten_api::limits::MAX_TREE_ENTRIES,
+    depth: sandkasten_api::limits::MAX_TREE_DEPTH,
+    time: std::time::Duration::from_secs(3_600),
+};
+
+/// How an archive is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArchiveFormat {
+    /// POSIX tar with GNU's long names.
+    Tar,
+    /// The same in one zstd stream.
+    TarZstd,
+}
+
+/// One piece of an archive on its way.
+pub(crate) type Piece = std::io::Result<Vec<u8>>;
+
+impl FileSpace {
+    /// Packs what is below a directory. `is_live` is asked between pieces; where it denies, or anything fails, the last piece
+    /// is an error.
+    ///
+    /// # Errors
+    /// [`SessionError::File`] where the directory cannot be read.
+    pub(crate) async fn pack(
+        &self,
+        path: FilePath,
+        format: ArchiveFormat,
+        is_live: impl Fn() -> bool + Send + 'static,
+    ) -> Result<tokio::sync::mpsc::Receiver<Piece>, SessionError> {
+        // Never closed.
+        let permit = std::sync::Arc::clone(&self.archives).acquire_owned().await.ok();
+        let first = path.clone();
+        self.call(move |root| {
+            let stop = &mut |_: &sandkasten_isolation::host::Visited<'_>| std::ops::ControlFlow::Break(());
+            root.visit(first.as_str(), BOUNDS, Unreadable::Refused, stop)
+        })
+        .await?;
+        let (sender, receiver) = tokio::sync::mpsc::channel(PIECES_IN_FLIGHT);
+        let root = self.root();
+        spawn(move || {
+            let _permit = permit;
+            let out = pipe::Outgoing::new(sender.clone(), is_live);
+            if let Err(error) = pack::pack(&root, path.as_str(), format, out) {
+                // Where nobody listens any more, there is nobody to tell.
+                sender.blocking_send(Err(error)).ok();
+            }
+        })?;
+        Ok(receiver)
+    }
+
+    /// Unpacks an archive into a directory, from pieces that are sent to the first part of the answer; the second tells what
+    /// has become of it.
+    ///
+    /// # Errors
+    /// [`SessionError`] where no thread can be had.
+    pub(crate) async fn unpack(
+        &self,
+        path: FilePath,
+        format: ArchiveFormat,
+    ) -> Result<
+        (
+            tokio::sync::mpsc::Sender<Piece>,
+            tokio::sync::oneshot::Receiver<Result<Unpacked, UnpackArchiveError>>,
+        ),
+        SessionError,
+    > {
+        let permit = std::sync::Arc::clone(&self.archives).acquire_owned().await.ok();
+        let (sender, receiver) = tokio::sync::mpsc::channel(PIECES_IN_FLIGHT);
+        let (done, outcome) = tokio::sync::oneshot::channel();
+        let root = self.root();
+        spawn(move || {
+            let _permit = permit;
+            let unpacked = unpack::unpack(&root, path.as_str(), format, pipe::Incoming::new(receiver));
+            // Nobody waits for it where the client has gone.
+            done.send(unpacked).ok();
+        })?;
+        Ok((sender, outcome))
+    }
+}
+
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), SessionError> {
+    let spawned = std::thread::Builder::new().name("archive".to_owned()).spawn(work);
+    spawned.map(drop).map_err(|source| SessionError::Thread { source })
+}
