@@ -4,12 +4,12 @@
 //! `SANDKASTEN_E2E_FAULTS=N` makes N rounds; `SANDKASTEN_E2E_SEED=N` draws those of a seed, as far as the machine lets it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use sandkasten_api::id::SessionId;
 use sandkasten_client::{Client, RequestError};
-use sandkasten_e2e::{Footprint, TestDaemon, TestSession, asked, seed, surplus, until_some, with_config};
+use sandkasten_e2e::{Footprint, TestDaemon, TestSession, asked, patience, seed, surplus, with_config};
 
 use crate::alone;
 use crate::load::{Account, Owned, Worker};
@@ -20,6 +20,8 @@ const CLIENTS: usize = 4;
 const LOAD_MS: u64 = 400;
 /// Sessions that live on into the next round.
 const SURVIVORS: usize = 4;
+/// A bound on how long it takes to clear away what a dead daemon left.
+const CLEARED: Duration = Duration::from_secs(20);
 /// Descriptors that come and go with connections and blocking work.
 const SLACK: usize = 4;
 
@@ -35,7 +37,10 @@ fn whatever_was_acknowledged_survives_kills_at_random_moments_and_nothing_is_lef
         let mut answered = 0;
         for round in 0..rounds {
             let told = |reason: String| format!("round {round} of seed {seed}: {reason}");
-            account = one_round(daemon, account, &mut random).await.map_err(told).unwrap();
+            account = one_round(daemon, account, &mut random)
+                .await
+                .map_err(told)
+                .unwrap_or_else(|reason| panic!("{reason}"));
             answered += account.answered;
             account.answered = 0;
             // Sessions of one round after another would be too many, and their number has to be the same for the comparison.
@@ -158,19 +163,16 @@ async fn thin_out(daemon: &TestDaemon, account: &mut Account) {
     account.destroyed.clear();
 }
 
-/// Waits until nothing is there but what the sessions need.
+/// Waits until nothing is there but what the sessions need: sandboxes that nobody owned may still be on their way out.
 async fn assert_clean(daemon: &TestDaemon, account: &Account, when: &str) -> Footprint {
     let sessions: Vec<String> = account.sessions.iter().map(|session| session.id.to_string()).collect();
-    let mut last = Vec::new();
-    let mut tries = 0;
-    // Sandboxes that nobody owned may still be on their way out.
-    until_some(&format!("{when}: nothing is left over"), async || {
-        last = surplus(&daemon.data_dir(), daemon.pid(), &sessions);
-        tries += 1;
-        if !last.is_empty() && tries % 400 == 0 {
-            println!("{when}: {last:#?}");
+    let deadline = Instant::now() + patience(CLEARED);
+    loop {
+        let left = surplus(&daemon.data_dir(), daemon.pid(), &sessions);
+        if left.is_empty() {
+            return Footprint::of(daemon.pid());
         }
-        last.is_empty().then(|| Footprint::of(daemon.pid()))
-    })
-    .await
+        assert!(Instant::now() < deadline, "{when}: {left:#?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

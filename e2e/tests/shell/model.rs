@@ -92,28 +92,9 @@ impl State {
     /// What is true whatever the command was: a failure ends a strict shell, a trace is in between the output.
     pub(crate) fn adjust(&self, mut expected: Expected) -> Expected {
         if self.is_strict() {
-            expected.life = match (expected.life, expected.status) {
-                (Life::Goes, Status::Is(0)) => Life::Goes,
-                (Life::Goes, Status::Is(_)) => Life::Ends,
-                (Life::Ends, _) => Life::Ends,
-                _ => Life::Unknown,
-            };
+            self.end_at_failure(&mut expected);
         } else if expected.life == Life::GoesUnlessStrict {
             expected.life = Life::Goes;
-        }
-        // The trap of a shell that ended for another reason than `exit` has its say as well.
-        let failed = expected.status != Status::Is(0);
-        if self.exit_trap.is_some() && self.is_strict() && failed && expected.life != Life::Goes {
-            if let (Some(Some(code)), Status::Is(_)) = (self.exit_trap, expected.status) {
-                if expected.life == Life::Ends && !expected.command.starts_with("kill") {
-                    expected.status = Status::Is(i32::from(code));
-                }
-            } else if expected.status == Status::Failure {
-                expected.status = Status::Any;
-            }
-            if let Output::Exactly(output) = expected.output {
-                expected.output = Output::Contains(output);
-            }
         }
         if self.homeless
             && let Output::Exactly(output) = expected.output
@@ -127,5 +108,25 @@ impl State {
             };
         }
         expected
+    }
+
+    /// What `set -e` makes of a command. A trap for the end has its say then; ways to end the shell count with it by themselves.
+    fn end_at_failure(&self, expected: &mut Expected) {
+        let ended = match (expected.life, expected.status) {
+            (Life::Ends, _) | (Life::Goes, Status::Is(0)) => return,
+            (Life::Goes, Status::Is(_)) => Life::Ends,
+            _ => Life::Unknown,
+        };
+        expected.life = ended;
+        let Some(trap) = self.exit_trap else { return };
+        expected.status = match (expected.status, trap) {
+            (Status::Is(_), Some(code)) if ended == Life::Ends => Status::Is(code.into()),
+            (Status::Is(_), None) if ended == Life::Ends => expected.status,
+            (Status::Is(_) | Status::Failure, _) => Status::Any,
+            (other, _) => other,
+        };
+        if let Output::Exactly(output) = &expected.output {
+            expected.output = Output::Contains(output.clone());
+        }
     }
 }
