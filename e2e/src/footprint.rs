@@ -11,7 +11,7 @@ const LEASES: &str = "/run/sandkasten/uid-ranges";
 /// A daemon at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footprint {
-    /// Open descriptors.
+    /// Open descriptors, without the files of the database: its pool has as many connections as it just needed.
     pub descriptors: usize,
     /// Descriptors of namespaces.
     pub namespaces: usize,
@@ -35,7 +35,7 @@ impl Footprint {
         let status = fs::read_to_string(process.join("status")).expect("a daemon runs");
         let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
         Self {
-            descriptors: targets.len(),
+            descriptors: targets.iter().filter(|target| !target.contains("/sandkasten.db")).count(),
             namespaces: targets.iter().filter(|target| target.starts_with("net:[")).count(),
             leases: targets.iter().filter(|target| target.starts_with(LEASES)).count(),
             threads: fs::read_dir(process.join("task")).map(Iterator::count).unwrap_or_default(),

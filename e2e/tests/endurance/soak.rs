@@ -18,7 +18,7 @@ const WARM_UP: u64 = 10;
 /// How many times it is looked at.
 const SAMPLES: u64 = 20;
 /// What an allocator and the pages of a database may still take after that.
-const MEMORY_SLACK_KIB: u64 = 12 * 1_024;
+const MEMORY_SLACK_KIB: u64 = 8 * 1_024;
 /// Connections of idle clients, and blocking threads.
 const SLACK: usize = 8;
 

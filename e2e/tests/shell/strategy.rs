@@ -168,7 +168,7 @@ fn sabotage(shell: Shell) -> BoxedStrategy<Piece> {
         ("exec 9</dev/null 8>/workspace/out", ""),
     ];
     let idle: &[&str] = match shell {
-        Shell::Bash => &["trap ':' DEBUG", "trap '(exit 42) || :' ERR", "trap : RETURN", "trap - DEBUG ERR"],
+        Shell::Bash => &["trap ':' DEBUG", "trap '(exit 42) || :' ERR", "trap - DEBUG ERR"],
         Shell::Dash | Shell::Busybox => &["trap : USR1", "trap '' QUIT", "trap - USR1"],
     };
     prop_oneof![
