@@ -3,12 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-kernels check audit contract fmt install clean
+.PHONY: help deps build demo test test-shells test-faults test-stress soak test-kernels check audit contract fmt install clean
 
 PREFIX ?= /usr/local
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := bin/sandkasten
 XTASK := cargo run --quiet --locked --package xtask --
+ENDURANCE := cargo test --locked --package sandkasten-e2e --test endurance -- --show-output
 # What the test programs are told: `make test TEST_FLAGS=--show-output`.
 TEST_FLAGS ?=
 
@@ -36,6 +37,18 @@ demo: build ## run a Python program in a sandbox, and say what isolates it (as r
 test: build ## run all tests, the end-to-end ones against bin/sandkasten (as root)
 	$(XTASK) contract --check --binary $(BINARY)
 	cargo test --workspace --locked --no-fail-fast -- $(TEST_FLAGS)
+
+test-shells: build ## draw CASES=1000 sequences of commands for each shell, of a new seed (as root)
+	SANDKASTEN_E2E_CASES=$(or $(CASES),1000) cargo test --locked --package sandkasten-e2e --test shell -- $(TEST_FLAGS)
+
+test-faults: build ## kill the daemon ROUNDS=200 times under load, and compare (as root)
+	SANDKASTEN_E2E_FAULTS=$(or $(ROUNDS),200) $(ENDURANCE) faults
+
+test-stress: build ## strain a session SECONDS=20 each way; the daemon has to answer within 50 ms (as root)
+	SANDKASTEN_E2E_STRESS=$(or $(SECONDS),20) $(ENDURANCE) stress
+
+soak: build ## make, use and destroy CYCLES=10000 sessions; the daemon has to stay small (as root)
+	SANDKASTEN_E2E_SOAK=$(or $(CYCLES),10000) $(ENDURANCE) soak
 
 test-kernels: build ## test bin/sandkasten on Debian's kernel in QEMU, with cgroups v2 alone and v1 alone (as root)
 	e2e/kernels/run $(BINARY) $(TEST_FLAGS)

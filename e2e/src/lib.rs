@@ -4,8 +4,10 @@
 //! Knows the product only from outside: its command line, its API and what the kernel shows.
 #![expect(clippy::print_stderr, reason = "a harness fails by panicking, and says what it skips")]
 
+mod asked;
 mod detached_daemon;
 mod event_reader;
+mod footprint;
 mod leaks;
 mod patience;
 mod raw_api;
@@ -16,8 +18,10 @@ mod test_daemon;
 mod traces;
 mod wait;
 
+pub use asked::{asked, seed};
 pub use detached_daemon::{DetachedDaemon, with_detached};
 pub use event_reader::{EventReader, ReadEvent};
+pub use footprint::{Footprint, surplus};
 pub use leaks::{Leaks, instance_name};
 pub use patience::{patience, patience_ms};
 pub use raw_api::{Answer, RawApi};

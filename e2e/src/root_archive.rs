@@ -21,12 +21,33 @@ impl RootArchive {
         Self::with_links(programs, &[])
     }
 
+    /// Packs one shell of the host as `/bin/sh`, without any other, and the programs named; `None` where this host has no
+    /// such shell. The programs of busybox are its own.
+    ///
+    /// # Panics
+    /// Where a program is not on this host or cannot be packed.
+    #[must_use]
+    pub fn of_shell(shell: &str, programs: &[&str]) -> Option<Self> {
+        let found = ["/usr/bin", "/bin"].iter().any(|directory| Path::new(directory).join(shell).is_file());
+        found.then(|| {
+            let packed =
+                programs.iter().map(|name| if shell == "busybox" { (*name, shell) } else { (*name, *name) });
+            Self::pack(&packed.chain([("sh", shell)]).collect::<Vec<_>>(), &[])
+        })
+    }
+
     /// Packs the same, with symbolic links (name, target) in the places of directories.
     ///
     /// # Panics
     /// Where a program is not on this host or cannot be packed.
     #[must_use]
     pub fn with_links(programs: &[&str], links: &[(&str, &str)]) -> Self {
+        let programs = programs.iter().chain(&["bash"]).map(|name| (*name, *name));
+        Self::pack(&programs.chain([("sh", "bash")]).collect::<Vec<_>>(), links)
+    }
+
+    /// Packs programs under their names in `/bin`: (name, program of the host).
+    fn pack(programs: &[(&str, &str)], links: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let file = fs::File::create(directory.path().join("root.tar")).expect("an archive can be made");
         let mut archive = tar::Builder::new(file);
@@ -43,12 +64,11 @@ impl RootArchive {
             append_bytes(&mut archive, "etc/made-for-a-test", b"yes\n");
         }
         let mut libraries = BTreeSet::new();
-        for name in programs.iter().chain(&["bash"]) {
-            let program = locate(name);
+        for (name, program) in programs {
+            let program = locate(program);
             libraries.extend(needed_libraries(&program));
             append_program(&mut archive, &format!("bin/{name}"), &program);
         }
-        append_program(&mut archive, "bin/sh", &locate("bash"));
         for library in libraries {
             let inside = library.strip_prefix("/").unwrap_or(&library).to_string_lossy().into_owned();
             append_program(&mut archive, &inside, &library);
