@@ -20,6 +20,9 @@ use crate::shell::Shell;
 /// is closed when there are more.
 const MAX_BACKGROUND_OUTPUTS: usize = 128;
 const BUFFER_BYTES: usize = 64 * 1024;
+/// Connections at once; more wait. Without a bound the runner would come to the end of its descriptors, and then find the
+/// listener ready again and again.
+const MAX_CONNECTIONS: usize = 512;
 
 /// Everything the runner keeps between two events.
 pub(crate) struct EventLoop {
@@ -156,7 +159,9 @@ impl EventLoop {
         for (index, output) in self.background_outputs.iter().enumerate().rev() {
             watched.push((Source::Background(index), output.as_fd(), PollFlags::IN));
         }
-        watched.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
+        if self.open_connections() < MAX_CONNECTIONS {
+            watched.push((Source::Listener, self.listener.as_fd(), PollFlags::IN));
+        }
         watched
     }
 
@@ -300,9 +305,15 @@ impl EventLoop {
         self.feed(id);
     }
 
+    fn open_connections(&self) -> usize {
+        let readers: usize = self.jobs.iter().map(|job| job.readers.len()).sum();
+        self.connections.len() + self.closing.len() + readers
+    }
+
     fn accept(&mut self) {
-        while let Ok(socket) =
-            rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        while self.open_connections() < MAX_CONNECTIONS
+            && let Ok(socket) =
+                rustix::net::accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
         {
             self.connections.push(Connection::new(socket));
             // The request is usually there already.

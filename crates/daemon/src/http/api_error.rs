@@ -237,7 +237,7 @@ impl From<ProcessError> for ApiError {
             ProcessError::NotRunning { .. }
             | ProcessError::InputClosed { .. }
             | ProcessError::NoTerminal { .. } => ErrorCode::ProcessNotRunning,
-            ProcessError::InputFull { .. } => ErrorCode::LimitExceeded,
+            ProcessError::InputFull { .. } | ProcessError::TooManyFollowers => ErrorCode::LimitExceeded,
             ProcessError::Session(error) => return error.into(),
             ProcessError::Group(_) => return Self::internal(&error),
         };

@@ -19,7 +19,7 @@ use sandkasten_protocol::MAIN_SHELL;
 
 use super::end::clear_away;
 use super::jobs::Jobs;
-use super::live::{Activity, LiveSession};
+use super::live::{Activity, LiveSession, MAX_FOLLOWERS};
 use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
 use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
@@ -219,6 +219,7 @@ impl Inner {
             files: FileSpace::new(RootDirectory::new(launched.root, lease.range().sandbox_user())),
             groups,
             jobs: Jobs::default(),
+            followers: Arc::new(tokio::sync::Semaphore::new(MAX_FOLLOWERS)),
             shells: Mutex::new(HashMap::from([(MAIN_SHELL.to_owned(), Arc::new(shell))])),
             memory_peak: AtomicU64::new(0),
             activity: Mutex::new(Activity {

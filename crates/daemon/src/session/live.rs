@@ -16,6 +16,7 @@ use sandkasten_isolation::plan::UidRange;
 use sandkasten_protocol::JobState;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
 
 use super::jobs::Jobs;
 use super::link::{Description, describe};
@@ -23,6 +24,9 @@ use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
 use super::{FileSpace, SessionError, expiry};
 use crate::store::SessionRow;
+
+/// How many clients follow the output of a session's processes at once: each takes a descriptor of the runner.
+pub(super) const MAX_FOLLOWERS: usize = 64;
 
 /// One live session. What never changes is public; what does is behind its locks.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub(crate) struct LiveSession {
     pub(crate) groups: ProcessGroups,
     /// Its execs and processes.
     pub(crate) jobs: Jobs,
+    /// Who may follow what those write.
+    pub(super) followers: Arc<Semaphore>,
     /// Its persistent shells by name; whoever holds the lock of one runs a command in it, and waiters are served in order.
     pub(super) shells: Mutex<HashMap<String, Arc<tokio::sync::Mutex<ShellSlot>>>>,
     /// The most memory it used before the measurement began anew, in bytes.
@@ -100,6 +106,7 @@ impl LiveSession {
             files: FileSpace::new(RootDirectory::new(root, range.sandbox_user())),
             groups,
             jobs: Jobs::default(),
+            followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
             shells: Mutex::default(),
             memory_peak: AtomicU64::new(0),
             activity: Mutex::new(Activity {

@@ -7,6 +7,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sandkasten_isolation::host::PathError;
 use sandkasten_isolation::host::cgroup::{FIRST_PROCESS_GROUP, ProcessGroup, SessionCgroup};
 
+/// More than a session can make in its life.
+const MAX_NUMBER: u64 = 1 << 53;
+
 /// Hands out the groups of one session.
 #[derive(Debug)]
 pub(crate) struct ProcessGroups {
@@ -66,6 +69,15 @@ impl ProcessGroups {
         };
         self.get(number).create()?;
         Ok(number)
+    }
+
+    /// Gives no number below `next` out any more: what an ended job is still known by is never another's.
+    pub(super) fn count_from(&self, next: u64) {
+        // A number that no sound daemon has given out would leave none for those to come.
+        if next < MAX_NUMBER {
+            let mut state = self.state();
+            state.next = state.next.max(next);
+        }
     }
 
     /// Makes a new group, with the file by which a process puts itself into it.

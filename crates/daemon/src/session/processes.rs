@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::exec::{Begun, ExecEvent, ExecFailure, ExecOptions};
 use super::job::{Job, JobState};
 use super::link::{Link, LinkError, ask};
-use super::live::LiveSession;
+use super::live::{LiveSession, MAX_FOLLOWERS};
 use super::{SessionError, Sessions};
 
 /// Pieces of a log that wait for a slow reader.
@@ -49,6 +49,9 @@ pub(crate) enum ProcessError {
         /// Which one.
         id: ExecId,
     },
+    /// As many clients follow processes of the session as may.
+    #[error("{MAX_FOLLOWERS} clients follow processes of this session already; try again when one has gone")]
+    TooManyFollowers,
     /// It has no terminal.
     #[error("{id} has no terminal, or has ended")]
     NoTerminal {
@@ -236,10 +239,13 @@ impl Sessions {
         job: &Arc<Job>,
         since: u64,
     ) -> Result<mpsc::Receiver<LogEvent>, ProcessError> {
+        let place = Arc::clone(&session.followers).try_acquire_owned();
+        let place = place.map_err(|_| ProcessError::TooManyFollowers)?;
         let mut link = self.attach(session, job, since, true).await?;
         let (events, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
         let job = Arc::clone(job);
         tokio::spawn(async move {
+            let _place = place;
             loop {
                 let event = tokio::select! {
                     event = next_log_event(&mut link, &job) => event,

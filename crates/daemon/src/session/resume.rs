@@ -18,12 +18,17 @@ use super::run_process;
 use super::verdict::{Bounds, Cause, judge};
 use super::{SessionError, Sessions, plan};
 
+/// As many as a runner keeps, with those that run.
+const MAX_JOBS: usize = 256;
+
 impl Sessions {
     /// Takes over the jobs of an adopted session. Shells that carry a command out are taken before anybody else can have
     /// them. A job whose note is none of ours is left alone.
     pub(crate) async fn resume(&self, session: &Arc<LiveSession>, jobs: Vec<RunnerJob>) {
-        for RunnerJob { job, note, finished } in jobs {
+        // No sound runner has more; each that runs takes a connection.
+        for RunnerJob { job, note, finished } in jobs.into_iter().take(MAX_JOBS) {
             let Some(note) = JobNote::decode(&note) else { continue };
+            session.groups.count_from(note.group.saturating_add(1));
             let id = ExecId::from_number(job);
             match finished {
                 Some(finished) => {
@@ -98,6 +103,7 @@ async fn to_end(running: &Running, slot: Option<Slot>) -> Result<JobEnd, ExecFai
     let (started, deadline) = times(running);
     if let Some(mut slot) = slot {
         run_command::renew(running, &mut slot).await?;
+        running.job.set_shell_pid(slot.pid());
         let mut follow = run_command::FollowCommand { running, link, started, deadline };
         return follow.until_end(&mut slot).await?.ok_or(ExecFailure::ShellKeepsEnding);
     }

@@ -40,8 +40,9 @@ const MASKED: [(&str, Mask); 22] = [
     ("scsi", Mask::Directory),
 ];
 
-/// Size of the runner's own directory: one command of the largest size, twice over.
-const CONTROL_BYTES: u64 = 4 << 20;
+/// Room for the largest command with the largest input in every shell that a session can have, and for little files. The runner
+/// alone writes there; it takes memory only as long as such commands run.
+const CONTROL_BYTES: u64 = 40 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mask {

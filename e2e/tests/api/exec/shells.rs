@@ -132,3 +132,19 @@ fn a_terminal_is_one_with_its_size_and_the_process_leads_it() {
         tokio::time::timeout(Duration::from_secs(20), session.exec("true")).await.expect("no hang");
     });
 }
+
+#[test]
+fn the_largest_commands_and_inputs_fit_in_all_shells_at_once() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let padding = format!(": {}\n", "x".repeat((1 << 20) - 100));
+        let execs = (0..16).map(|number| {
+            let shell = if number == 0 { "main".to_owned() } else { format!("s{number}") };
+            let body = json!({"cmd": format!("{padding}cat | wc -c; sleep 0.5"), "stdin": "y".repeat(1 << 20), "shell": shell});
+            exec(daemon, &session, body)
+        });
+        for result in futures_util::future::join_all(execs).await {
+            assert_eq!(result["output"], "1048576\n", "{}", result["exit_code"]);
+        }
+    });
+}

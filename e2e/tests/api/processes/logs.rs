@@ -78,3 +78,31 @@ fn the_result_of_an_exec_can_be_asked_for_again() {
         assert_eq!(daemon.raw().get(&running).await.ok(202)["status"], "running");
     });
 }
+
+#[test]
+fn as_many_followers_as_there_may_be_do_not_hold_up_the_session() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let body = json!({"cmd": "echo begun; exec sleep 1000"});
+        let process = TestProcess::start(daemon, &session, body).await;
+        let path = format!("{}/logs?follow=true", process.path);
+        let raw = daemon.raw();
+        let mut followers = Vec::new();
+        for _ in 0..64 {
+            let mut answer = raw.request(Method::GET, &path).send().await.expect("an answer");
+            let first = answer.chunk().await.expect("a stream").expect("an event");
+            assert!(first.starts_with(b"event: chunk"), "{first:?}");
+            followers.push(answer);
+        }
+        raw.get(&path).await.refused(429, "LIMIT_EXCEEDED");
+        assert_eq!(session.output("echo alive").await, "alive");
+        assert_eq!(process.logs(0).await["output"], "begun\n");
+        drop(followers);
+        until("their places are free", async || {
+            let answer = raw.request(Method::GET, &path).send().await.expect("an answer");
+            answer.status() == 200
+        })
+        .await;
+        process.end().await;
+    });
+}
