@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, mknodat,
 use sandkasten_isolation::plan::CONTROL_DIRECTORY;
 use sandkasten_protocol::RunCommand;
 
-use crate::shell::{Dialect, Secrets};
+use crate::dialect::{Dialect, Secrets};
 
 /// The time of access of a command file that nothing has read.
 const NEVER_READ: i64 = 1;
@@ -201,7 +201,7 @@ mod tests {
     use sandkasten_protocol::RunCommand;
 
     use super::introduce;
-    use crate::shell::Dialect;
+    use crate::dialect::Dialect;
 
     #[test]
     fn variables_and_directory_are_taken_as_they_are() {

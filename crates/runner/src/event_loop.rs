@@ -7,7 +7,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::SocketFlags;
 use sandkasten_isolation::enter::{ChildExit, ChildSignals, Entered, reap_child};
 use sandkasten_isolation::plan::SandboxPlan;
-use sandkasten_protocol::{Finished, Reply, Stream};
+use sandkasten_protocol::Stream;
 
 use crate::connection::Connection;
 use crate::job::{Job, Work};
@@ -16,9 +16,6 @@ use crate::named_shell::NamedShell;
 use crate::outlet::Outlet;
 use crate::shell::Shell;
 
-/// How many outputs of ended jobs are still read from, so that what they left in the background can write on. The oldest
-/// is closed when there are more.
-const MAX_BACKGROUND_OUTPUTS: usize = 128;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections at once; more wait. Without a bound the runner would come to the end of its descriptors, and then find the
 /// listener ready again and again.
@@ -40,9 +37,9 @@ pub(crate) struct EventLoop {
     cwd: String,
     pub(crate) connections: Vec<Connection>,
     /// Connections with a last reply that the socket had no room for yet.
-    closing: Vec<Connection>,
-    background_outputs: Vec<OwnedFd>,
-    buffer: Vec<u8>,
+    pub(crate) closing: Vec<Connection>,
+    pub(crate) background_outputs: Vec<OwnedFd>,
+    pub(crate) buffer: Vec<u8>,
 }
 
 /// What an event is about.
@@ -318,95 +315,6 @@ impl EventLoop {
             self.connections.push(Connection::new(socket));
             // The request is usually there already.
             self.serve(self.connections.len() - 1);
-        }
-    }
-
-    /// Ends the jobs whose status and output are complete.
-    fn conclude(&mut self) {
-        let complete = |job: &Job| {
-            let ended = match &job.work {
-                Work::Command(command) => command.status.is_some(),
-                Work::Process(child) => child.exit.is_some(),
-                Work::Ended(_) => false,
-            };
-            ended && job.is_complete()
-        };
-        let complete: Vec<u64> = self.jobs.running().filter(|job| complete(job)).map(|job| job.id).collect();
-        for id in complete {
-            self.conclude_one(id);
-        }
-    }
-
-    fn conclude_one(&mut self, id: u64) {
-        let cwd = self.working_directory();
-        let Some(job) = self.jobs.get_mut(id) else { return };
-        job.outlets.iter_mut().for_each(Outlet::release);
-        let written = job.written();
-        let finished = match &mut job.work {
-            Work::Command(command) => {
-                let status = command.status.unwrap_or_default();
-                let was_read = command.was_read(&self.entered.control);
-                command.clear(&self.entered.control);
-                let Some(named) = self.shells.get_mut(command.shell) else { return };
-                named.job = None;
-                if command.generation == named.generation {
-                    named.last_status = status;
-                }
-                let generation = named.generation + u64::from(named.shell.is_none());
-                let cwd = named.is_main().then_some(cwd);
-                was_read.then_some(Finished { status, signal: None, cwd, written, generation })
-            }
-            Work::Process(child) => {
-                let (status, signal) = child.exit.unwrap_or_default();
-                Some(Finished { status, signal, written, ..Finished::default() })
-            }
-            Work::Ended(_) => return,
-        };
-        self.background_outputs.extend(job.outlets.iter_mut().filter_map(Outlet::retire));
-        let surplus = self.background_outputs.len().saturating_sub(MAX_BACKGROUND_OUTPUTS);
-        self.background_outputs.drain(..surplus);
-        match finished {
-            Some(finished) => {
-                job.work = Work::Ended(finished);
-                self.feed(id);
-                self.jobs.forget_oldest();
-            }
-            // Nothing ran, so there is nothing to remember.
-            None => {
-                for reader in self.jobs.remove(id).into_iter().flat_map(|job| job.readers) {
-                    self.finish(reader.connection, &Reply::ShellChanged);
-                }
-            }
-        }
-    }
-
-    pub(crate) fn finish(&mut self, connection: Connection, reply: &Reply) {
-        self.closing.extend(connection.finish(reply));
-    }
-
-    /// Closes a connection once what was said last is on its way.
-    pub(crate) fn flush_last(&mut self, connection: Connection) {
-        if connection.is_congested() {
-            self.closing.push(connection);
-        }
-    }
-
-    /// Sends more of a last reply, and closes the connection behind its end or where the daemon has gone.
-    fn close(&mut self, index: usize) {
-        let Some(connection) = self.closing.get_mut(index) else { return };
-        if connection.flush().is_err() || !connection.is_congested() {
-            self.closing.remove(index);
-        }
-    }
-
-    fn drain_background(&mut self, index: usize) {
-        let Some(output) = self.background_outputs.get(index) else { return };
-        match rustix::io::read(output, &mut *self.buffer) {
-            Ok(count) if count > 0 => {}
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => {}
-            _ => {
-                self.background_outputs.remove(index);
-            }
         }
     }
 

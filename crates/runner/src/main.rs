@@ -6,7 +6,9 @@
 
 mod child;
 mod command;
+mod conclusion;
 mod connection;
+mod dialect;
 mod event_loop;
 mod job;
 mod jobs;
