@@ -7,7 +7,9 @@ mod hierarchy;
 mod layout;
 mod process_group;
 mod session;
+mod usage;
 
 pub use layout::{Controller, DetectError, Layout, Version};
 pub use process_group::{GroupError, ProcessGroup};
-pub use session::{CgroupError, FIRST_PROCESS_GROUP, Limits, Refusals, RunnerOomKills, SessionCgroup, Usage};
+pub use session::{CgroupError, FIRST_PROCESS_GROUP, Limits, SessionCgroup};
+pub use usage::{Refusals, RunnerOomKills, Usage};
