@@ -90,8 +90,10 @@ pub struct TerminalSize {
 /// The answer of `exec`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecResult {
-    /// Names this exec: its result can be asked for again, and it is listed among the processes.
-    pub exec_id: ExecId,
+    /// Names this exec: its result can be asked for again, and it is listed among the processes. An older daemon does not
+    /// say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_id: Option<ExecId>,
     /// The command's exit status; 128 + N after death by signal N.
     pub exit_code: i32,
     /// The shell's working directory afterwards.
@@ -111,9 +113,9 @@ pub struct ExecResult {
     pub omitted_bytes: u64,
     /// Wall-clock time of the command in milliseconds.
     pub duration_ms: u64,
-    /// Why it ended, and what it used.
-    #[serde(flatten)]
-    pub verdict: Verdict,
+    /// Why it ended, and what it used. An older daemon does not say it.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -147,16 +149,17 @@ pub enum StreamName {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecDone {
     /// Names this exec.
-    pub exec_id: ExecId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec_id: Option<ExecId>,
     /// The command's exit status; 128 + N after death by signal N.
     pub exit_code: i32,
     /// The shell's working directory afterwards.
     pub cwd: String,
     /// Wall-clock time of the command in milliseconds.
     pub duration_ms: u64,
-    /// Why it ended, and what it used.
-    #[serde(flatten)]
-    pub verdict: Verdict,
+    /// Why it ended, and what it used. An older daemon does not say it.
+    #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// The data of a stream's `error` event.

@@ -42,7 +42,9 @@ fn chunks_of_a_stream_say_which_output_they_are_of() {
                 ExecEvent::Chunk(chunk) => {
                     heard.push(format!("{:?} {}", chunk.stream.expect("a name"), chunk.chunk));
                 }
-                ExecEvent::Done(done) => heard.push(format!("{} {:?}", done.exit_code, done.verdict.reason)),
+                ExecEvent::Done(done) => {
+                    heard.push(format!("{} {:?}", done.exit_code, done.verdict.expect("a verdict").reason))
+                }
                 ExecEvent::Failed(failed) => panic!("{failed:?}"),
             }
         }

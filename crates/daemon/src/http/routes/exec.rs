@@ -184,7 +184,7 @@ fn respond(job: &Job, end: &JobEnd, mut captured: [Captured; 2]) -> Result<Respo
         return Err(timed_out(job, end, timeout_ms).with_output(output.text + &error.text, omitted_bytes > 0));
     }
     let result = ExecResult {
-        exec_id: job.id,
+        exec_id: Some(job.id),
         exit_code: end.exit_code,
         cwd: directory(end),
         stdout: separate.then(|| output.text.clone()),
@@ -193,7 +193,7 @@ fn respond(job: &Job, end: &JobEnd, mut captured: [Captured; 2]) -> Result<Respo
         truncated: omitted_bytes > 0,
         omitted_bytes,
         duration_ms: milliseconds(end.duration),
-        verdict: end.verdict.clone(),
+        verdict: Some(end.verdict.clone()),
     };
     Ok(([exec_header(job.id)], Json(result)).into_response())
 }
@@ -261,11 +261,11 @@ impl EventText {
             return self.failed(error, Some(end.verdict.clone()));
         }
         let done = ExecDone {
-            exec_id: self.job.id,
+            exec_id: Some(self.job.id),
             exit_code: end.exit_code,
             cwd: directory(end),
             duration_ms: milliseconds(end.duration),
-            verdict: end.verdict.clone(),
+            verdict: Some(end.verdict.clone()),
         };
         event(None, "done", &done)
     }
