@@ -22,6 +22,8 @@ use crate::{reaper, recovery};
 pub struct Daemon {
     server: Server,
     sessions: Sessions,
+    /// Lives for one command, and its sessions with it.
+    is_private: bool,
 }
 
 /// Why a daemon could not start.
@@ -143,7 +145,8 @@ impl Daemon {
     /// [`StartError`], with what to do about it.
     pub async fn start_private(config: Config, run: PathBuf) -> Result<Self, StartError> {
         let database = run.join("sandkasten.db");
-        Self::start_in(config, move || Places::open_private(&run, database)).await
+        let daemon = Self::start_in(config, move || Places::open_private(&run, database)).await?;
+        Ok(Self { is_private: true, ..daemon })
     }
 
     async fn start_in(
@@ -177,7 +180,7 @@ impl Daemon {
         recovery::recover(&sessions).await.map_err(|source| StartError::Recovery { source })?;
         tokio::spawn(reaper::reap(sessions.clone()));
         let server = Server::bind(&config, sessions.clone()).await?;
-        Ok(Self { server, sessions })
+        Ok(Self { server, sessions, is_private: false })
     }
 
     /// Returns where the API listens, with the port that was chosen where none was named.
@@ -200,6 +203,15 @@ impl Daemon {
         };
         self.server.serve(shutdown).await?;
         self.sessions.settle().await;
+        if self.is_private {
+            // Nobody adopts them: one whose client went away while it was being made is left.
+            for session in self.sessions.all() {
+                if let Err(error) = self.sessions.destroy(&session.id).await {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(session = %session.id, error, "a sandbox stays until the next private daemon");
+                }
+            }
+        }
         if self.sessions.all().is_empty() {
             let (layout, instance) = (self.sessions.layout(), &self.sessions.places().instance);
             if let Err(error) = layout.release(instance) {

@@ -288,12 +288,14 @@ impl Sessions {
         change(&mut self.inner.live.write().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Waits until sessions that are ending have ended. For the daemon's own end.
+    /// Waits until sessions that are being made stand, and those that are ending have ended. For the daemon's own end.
     pub(crate) async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + SETTLE_PATIENCE;
-        while self.all().iter().any(|session| session.end_status().is_some())
-            && tokio::time::Instant::now() < deadline
-        {
+        let unsettled = || {
+            self.inner.creating.load(Ordering::SeqCst) > 0
+                || self.all().iter().any(|session| session.end_status().is_some())
+        };
+        while unsettled() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
