@@ -14,7 +14,8 @@ pub struct Leaks {
     pub cgroups: Vec<PathBuf>,
     /// Mounts of the host below its data directory.
     pub mounts: Vec<String>,
-    /// Sockets of runners.
+    /// Sockets of runners: as files, and those that a runner still listens on without one. The latter are those of private
+    /// daemons as well, whose cgroups are named after a directory that goes with them.
     pub sockets: Vec<PathBuf>,
 }
 
@@ -36,12 +37,21 @@ impl Leaks {
         let directory = data_dir.to_string_lossy();
         leaks.mounts =
             mountinfo.lines().filter(|line| line.contains(&*directory)).map(str::to_owned).collect();
-        for entry in fs::read_dir(data_dir.join("run/s")).into_iter().flatten().flatten() {
-            let path = entry.path();
-            if session.is_none_or(|session| path.to_string_lossy().contains(session)) {
-                leaks.sockets.push(path);
-            }
-        }
+        let files = fs::read_dir(data_dir.join("run/s")).into_iter().flatten().flatten();
+        let run = data_dir.join("run");
+        let sockets = files.map(|entry| entry.path()).chain(listening(&run));
+        let wanted = |path: &PathBuf| session.is_none_or(|session| path.to_string_lossy().contains(session));
+        leaks.sockets = sockets.filter(wanted).collect();
+        leaks
+    }
+
+    /// Looks for cgroups and their processes of the private daemon that was process `pid`, whose run directory may be gone.
+    #[must_use]
+    pub fn of_private(data_dir: &Path, pid: u32) -> Self {
+        let run = fs::canonicalize(data_dir.join("run")).unwrap_or_else(|_| data_dir.join("run"));
+        let instance = instance_name(&run.join(format!("private-{pid}")));
+        let mut leaks = Self::default();
+        hierarchies().iter().for_each(|root| collect_cgroups(&root.join(&instance), &mut leaks));
         leaks
     }
 
@@ -59,6 +69,14 @@ pub fn instance_name(run: &Path) -> String {
     let digest = Sha256::digest(real.as_os_str().as_encoded_bytes());
     let short: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("sandkasten-{short}")
+}
+
+/// The sockets of runners below a run directory that something listens on, whether they still have a file or not.
+fn listening(run: &Path) -> Vec<PathBuf> {
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let paths = sockets.lines().filter_map(|line| line.split_whitespace().nth(7)).map(PathBuf::from);
+    let of_runner = |path: &Path| path.parent().is_some_and(|parent| parent.ends_with("s"));
+    paths.filter(|path| path.starts_with(run) && of_runner(path)).collect()
 }
 
 /// Where cgroup hierarchies are mounted.

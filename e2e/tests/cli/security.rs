@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sandkasten_e2e::{binary, with_daemon};
+use sandkasten_e2e::{Leaks, binary, with_daemon};
 use serde_json::Value;
 
 use crate::alone::{alone, nothing_is_left, private_directory};
@@ -164,9 +164,12 @@ fn an_interrupt_leaves_nothing() {
     }
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("an id")).expect("an id");
     kill_process(pid, Signal::INT).expect("it can be interrupted");
+    let private = child.id();
     let outcome = Outcome::from(child.wait_with_output().expect("it ends"));
     outcome.failed(125, &["interrupted"]);
     nothing_is_left(directory.path());
+    let leaks = Leaks::of_private(&directory.path().join("data"), private);
+    assert!(leaks.is_empty(), "{leaks:?}");
 }
 
 #[test]
