@@ -16,15 +16,36 @@ pub(crate) struct EventReader {
     ready: VecDeque<RawEvent>,
     /// What a stream must not end before, for the message where it does.
     end: &'static str,
+    /// The last event, or an error, was returned.
+    is_over: bool,
 }
 
 impl EventReader {
     pub(crate) fn new(url: String, response: reqwest::Response, end: &'static str) -> Self {
-        Self { url, response, parser: EventParser::default(), ready: VecDeque::new(), end }
+        Self { url, response, parser: EventParser::default(), ready: VecDeque::new(), end, is_over: false }
     }
 
-    /// Waits for the next event. Cancel-safe: an event that was not returned yet is returned by the next call.
-    pub(crate) async fn next(&mut self) -> Result<RawEvent, RequestError> {
+    /// Waits for the next event that `read` knows; others are passed over, because the contract may grow. None follows the one
+    /// that `is_last`, or an error. Cancel-safe: an event that was not returned yet is returned by the next call.
+    pub(crate) async fn next<E>(
+        &mut self,
+        read: impl Fn(&Self, &RawEvent) -> Result<Option<E>, RequestError>,
+        is_last: impl Fn(&E) -> bool,
+    ) -> Option<Result<E, RequestError>> {
+        while !self.is_over {
+            let event = match self.next_raw().await {
+                Ok(raw) => read(self, &raw).transpose(),
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(event) = event {
+                self.is_over = event.as_ref().map_or(true, &is_last);
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    async fn next_raw(&mut self) -> Result<RawEvent, RequestError> {
         loop {
             if let Some(raw) = self.ready.pop_front() {
                 return Ok(raw);

@@ -4,6 +4,7 @@ use futures_util::Stream;
 use futures_util::stream;
 use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed};
 
+use crate::event_parser::RawEvent;
 use crate::event_reader::EventReader;
 use crate::request_error::RequestError;
 
@@ -22,12 +23,11 @@ pub enum ExecEvent {
 #[derive(Debug)]
 pub struct ExecStream {
     events: EventReader,
-    ended: bool,
 }
 
 impl ExecStream {
     pub(crate) fn new(url: String, response: reqwest::Response) -> Self {
-        Self { events: EventReader::new(url, response, "the command did"), ended: false }
+        Self { events: EventReader::new(url, response, "the command did") }
     }
 
     /// Waits for the next event. `None` follows the last event or an error, and only those.
@@ -36,35 +36,21 @@ impl ExecStream {
     /// `Unreachable` where the connection breaks, `Protocol` where the stream ends before the command does or is
     /// no event stream. Cancel-safe: an event that was not returned yet is returned by the next call.
     pub async fn next(&mut self) -> Option<Result<ExecEvent, RequestError>> {
-        while !self.ended {
-            match self.advance().await {
-                Ok(Some(event)) => {
-                    self.ended = !matches!(event, ExecEvent::Chunk(_));
-                    return Some(Ok(event));
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
+        self.events.next(read, |event| !matches!(event, ExecEvent::Chunk(_))).await
     }
 
     /// Turns it into a [`Stream`], for the combinators of the ecosystem.
     pub fn into_stream(self) -> impl Stream<Item = Result<ExecEvent, RequestError>> {
         stream::unfold(self, |mut events| async move { events.next().await.map(|event| (event, events)) })
     }
+}
 
-    /// Returns an event that is known, or nothing for one that is not: the contract may grow.
-    async fn advance(&mut self) -> Result<Option<ExecEvent>, RequestError> {
-        let raw = self.events.next().await?;
-        Ok(match raw.name.as_str() {
-            "chunk" => Some(ExecEvent::Chunk(self.events.data(&raw)?)),
-            "done" => Some(ExecEvent::Done(self.events.data(&raw)?)),
-            "error" => Some(ExecEvent::Failed(self.events.data(&raw)?)),
-            _ => None,
-        })
-    }
+/// Reads an event that is known.
+fn read(events: &EventReader, raw: &RawEvent) -> Result<Option<ExecEvent>, RequestError> {
+    Ok(match raw.name.as_str() {
+        "chunk" => Some(ExecEvent::Chunk(events.data(raw)?)),
+        "done" => Some(ExecEvent::Done(events.data(raw)?)),
+        "error" => Some(ExecEvent::Failed(events.data(raw)?)),
+        _ => None,
+    })
 }
