@@ -1,11 +1,13 @@
 //! Server-Sent Events: how one is written, and the answer that carries them.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, header};
+use sandkasten_api::limits::STREAM_HEARTBEAT_SECONDS;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -43,6 +45,18 @@ pub(super) fn relay(receiver: mpsc::Receiver<Bytes>) -> Response {
     answer(futures_util::stream::unfold(receiver, async |mut receiver| {
         receiver.recv().await.map(|piece| (piece, receiver))
     }))
+}
+
+/// Waits for the next event of a source, and lets the client know meanwhile that the stream lives. None where either has gone.
+pub(super) async fn next<T>(source: &mut mpsc::Receiver<T>, pieces: &mpsc::Sender<Bytes>) -> Option<T> {
+    let heartbeat = Duration::from_secs(STREAM_HEARTBEAT_SECONDS);
+    loop {
+        tokio::select! {
+            event = source.recv() => return event,
+            () = pieces.closed() => return None,
+            () = tokio::time::sleep(heartbeat) => pieces.send(HEARTBEAT).await.ok()?,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -25,20 +25,25 @@ pub(super) struct NewContent {
 impl NewContent {
     /// Takes exactly one of the two contents of a request.
     pub(super) fn of(request: WriteFileRequest) -> Result<Self, ApiError> {
-        let bytes = match (request.content_base64, request.text) {
-            (Some(encoded), None) => BASE64_STANDARD.decode(encoded).map_err(|error| {
-                ApiError::invalid(format!("content_base64 is no standard base64: {error}"))
-            })?,
-            (None, Some(text)) => text.into_bytes(),
-            (None, None) => {
-                return Err(ApiError::invalid("neither content_base64 nor text is given; give one"));
-            }
-            (Some(_), Some(_)) => {
-                return Err(ApiError::invalid("both content_base64 and text are given; give one"));
-            }
-        };
+        let bytes = bytes_of(request.content_base64, request.text)?
+            .ok_or_else(|| ApiError::invalid("neither content_base64 nor text is given; give one"))?;
         let mode = request.mode.as_deref().map(parse_mode).transpose()?;
         Ok(Self { bytes, mode })
+    }
+}
+
+/// Takes the one content that a request gives; none where it gives neither.
+pub(super) fn bytes_of(
+    content_base64: Option<String>,
+    text: Option<String>,
+) -> Result<Option<Vec<u8>>, ApiError> {
+    match (content_base64, text) {
+        (Some(encoded), None) => BASE64_STANDARD
+            .decode(encoded)
+            .map(Some)
+            .map_err(|error| ApiError::invalid(format!("content_base64 is no standard base64: {error}"))),
+        (None, text) => Ok(text.map(String::into_bytes)),
+        (Some(_), Some(_)) => Err(ApiError::invalid("both content_base64 and text are given; give one")),
     }
 }
 

@@ -6,7 +6,9 @@ use rustix::process::Signal;
 use sandkasten_api::id::ExecId;
 use sandkasten_api::process::ProcessKind;
 use sandkasten_isolation::host::cgroup::GroupError;
-use sandkasten_protocol::{Attach, Captured, Hearing, Incoming, Input, Piece, Reply, Request, TerminalSize};
+use sandkasten_protocol::{
+    Attach, Capture, Captured, Hearing, Incoming, Input, Piece, Reply, Request, Stream, TerminalSize,
+};
 use tokio::sync::mpsc;
 
 use super::exec::{Begun, ExecEvent, ExecFailure, ExecOptions};
@@ -81,6 +83,31 @@ pub(crate) enum LogEvent {
     End,
     /// The rest cannot be had.
     Failure(ProcessError),
+}
+
+/// Output of a process without a gap.
+#[derive(Debug)]
+pub(crate) struct Log {
+    pub(crate) bytes: Vec<u8>,
+    /// The place of the first byte.
+    pub(crate) offset: u64,
+}
+
+impl Log {
+    /// The place behind the last byte.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.offset.saturating_add(self.bytes.len() as u64)
+    }
+
+    /// Adds a piece that follows; what is behind a gap is left out.
+    fn add(&mut self, piece: &Piece) {
+        if self.bytes.is_empty() {
+            self.offset = piece.offset;
+        }
+        if piece.offset == self.next_offset() {
+            self.bytes.extend_from_slice(&piece.bytes);
+        }
+    }
 }
 
 impl LiveSession {
@@ -215,15 +242,57 @@ impl Sessions {
         if matches!(job.state(), JobState::Queued) {
             return Ok(captured);
         }
-        let mut link = self.attach(session, job, 0, false).await?;
+        let pieces = self.pieces(session, job, 0, |piece| {
+            let captured = &mut captured[piece.stream.index()];
+            captured.push_at(piece.offset, &piece.bytes)
+        });
+        pieces.await?;
+        Ok(captured)
+    }
+
+    /// Returns what is kept of the first stream from an offset on, up to the first gap: what is behind that is asked for next.
+    ///
+    /// # Errors
+    /// [`ProcessError::NotFound`] where it is not kept any more.
+    pub(crate) async fn log(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        since: u64,
+    ) -> Result<Log, ProcessError> {
+        let mut log = Log { bytes: Vec::new(), offset: since };
+        if !matches!(job.state(), JobState::Queued) {
+            let Capture { head, tail } = job.capture();
+            let most = head.saturating_add(tail);
+            let pieces = self.pieces(session, job, since, |piece| {
+                if piece.stream == Stream::Output {
+                    log.add(&piece);
+                }
+                // A sound runner keeps no more.
+                log.bytes.len() as u64 <= most
+            });
+            pieces.await?;
+        }
+        Ok(log)
+    }
+
+    /// Takes what is kept from an offset on, piece by piece, for as long as `take` says that it is sound.
+    async fn pieces(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        since: u64,
+        mut take: impl FnMut(Piece) -> bool,
+    ) -> Result<(), ProcessError> {
+        let mut link = self.attach(session, job, since, false).await?;
         loop {
             match next_log_event(&mut link, job).await {
                 LogEvent::Output(piece) => {
-                    if !captured[piece.stream.index()].push_at(piece.offset, &piece.bytes) {
+                    if !take(piece) {
                         return Err(LinkError::Unexpected.into());
                     }
                 }
-                LogEvent::End => return Ok(captured),
+                LogEvent::End => return Ok(()),
                 LogEvent::Failure(error) => return Err(error),
             }
         }

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -13,7 +12,7 @@ use jiff::Timestamp;
 use sandkasten_api::error::{ErrorCode, ErrorDetails};
 use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed, ExecRequest, ExecResult, StreamName};
 use sandkasten_api::id::{ExecId, SessionId};
-use sandkasten_api::limits::{MAX_TIMEOUT_MS, STREAM_HEARTBEAT_SECONDS};
+use sandkasten_api::limits::MAX_TIMEOUT_MS;
 use sandkasten_api::verdict::{Reason, Verdict};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 use sandkasten_protocol::{Capture, Captured, Stream};
@@ -27,8 +26,10 @@ use crate::http::idempotency_key::{Given, IdempotencyKey, mark};
 use crate::http::json_body::JsonBody;
 use crate::http::output_document::OutputDocument;
 use crate::http::path_id::{PathId, PathIds};
+use crate::http::query::CheckedQuery;
 use crate::http::request_id::RequestId;
 use crate::http::router::ApiState;
+use crate::http::routes::processes::find;
 use crate::idempotency::fingerprint;
 use crate::session::{
     Audience, Begun, ExecEvent, ExecFailure, ExecOptions, Job, JobEnd, LiveSession, OutputText, ProcessError,
@@ -112,11 +113,9 @@ pub(in crate::http) struct ResultQuery {
 pub(in crate::http) async fn result(
     State(state): State<ApiState>,
     PathIds(id, exec): PathIds,
-    query: Result<Query<ResultQuery>, QueryRejection>,
+    CheckedQuery(query): CheckedQuery<ResultQuery>,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(exec)?;
+    let (session, job) = find(&state, &id, exec).await?;
     let patience = Duration::from_millis(query.wait_ms.unwrap_or_default().min(MAX_TIMEOUT_MS));
     match tokio::time::timeout(patience, job.ended()).await {
         Ok(Some(end)) => {
@@ -288,30 +287,18 @@ impl EventText {
 
 /// Turns events of a command into events of a stream, until the client or the command ends.
 async fn forward(mut events: mpsc::Receiver<ExecEvent>, pieces: mpsc::Sender<Bytes>, mut text: EventText) {
-    let heartbeat = Duration::from_secs(STREAM_HEARTBEAT_SECONDS);
-    loop {
-        let event = tokio::select! {
-            event = events.recv() => event,
-            () = pieces.closed() => return,
-            () = tokio::time::sleep(heartbeat) => {
-                if pieces.send(event_stream::HEARTBEAT).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-        };
+    while let Some(event) = event_stream::next(&mut events, &pieces).await {
         let (piece, last) = match event {
-            Some(ExecEvent::Output(piece)) => {
+            ExecEvent::Output(piece) => {
                 let shown = text.texts[piece.stream.index()].push(&piece.bytes);
                 (text.chunk(piece.stream, shown), false)
             }
-            Some(ExecEvent::End(end)) => (text.rest() + &text.done(&end), true),
-            Some(ExecEvent::Failure(failure)) => {
+            ExecEvent::End(end) => (text.rest() + &text.done(&end), true),
+            ExecEvent::Failure(failure) => {
                 let error = describe(failure, &text.job);
                 let lost = error.code() == ErrorCode::SessionNotRunning;
                 (text.rest() + &text.failed(error, lost.then(Verdict::sandbox_lost)), true)
             }
-            None => return,
         };
         if (!piece.is_empty() && pieces.send(piece.into()).await.is_err()) || last {
             return;

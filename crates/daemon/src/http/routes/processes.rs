@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use rustix::process::Signal;
 use sandkasten_api::exec::TerminalSize;
 use sandkasten_api::health::Acknowledged;
-use sandkasten_api::limits::{MAX_TIMEOUT_MS, STREAM_HEARTBEAT_SECONDS};
+use sandkasten_api::id::{ExecId, SessionId};
+use sandkasten_api::limits::MAX_TIMEOUT_MS;
 use sandkasten_api::process::{
     LogChunk, Process, ProcessList, ProcessLogs, ProcessRequest, SignalRequest, StdinRequest,
 };
@@ -25,10 +23,23 @@ use tokio::sync::mpsc;
 use crate::http::api_error::ApiError;
 use crate::http::event_stream::{self, PIECES_IN_FLIGHT, event};
 use crate::http::exec_request::{process_options, terminal};
+use crate::http::file_request::bytes_of;
 use crate::http::json_body::JsonBody;
 use crate::http::path_id::{PathId, PathIds};
+use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
-use crate::session::{Job, LogEvent, OutputText, parse_signal};
+use crate::session::{Job, LiveSession, LogEvent, OutputText, parse_signal};
+
+/// Finds an exec or process of a live session.
+pub(super) async fn find(
+    state: &ApiState,
+    id: &SessionId,
+    process: ExecId,
+) -> Result<(Arc<LiveSession>, Arc<Job>), ApiError> {
+    let session = state.sessions.find(id).await?;
+    let job = session.job(process)?;
+    Ok((session, job))
+}
 
 /// Starts a process.
 pub(in crate::http) async fn start(
@@ -57,8 +68,8 @@ pub(in crate::http) async fn show(
     State(state): State<ApiState>,
     PathIds(id, process): PathIds,
 ) -> Result<Json<Process>, ApiError> {
-    let session = state.sessions.find(&id).await?;
-    Ok(Json(session.job(process)?.describe()))
+    let (_, job) = find(&state, &id, process).await?;
+    Ok(Json(job.describe()))
 }
 
 /// Ends one, with everything that it has started.
@@ -66,8 +77,7 @@ pub(in crate::http) async fn end(
     State(state): State<ApiState>,
     PathIds(id, process): PathIds,
 ) -> Result<Json<Process>, ApiError> {
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(process)?;
+    let (session, job) = find(&state, &id, process).await?;
     state.sessions.cancel(&session, &job).await?;
     Ok(Json(job.describe()))
 }
@@ -81,8 +91,7 @@ pub(in crate::http) async fn signal(
     let signal = parse_signal(&request.signal).and_then(Signal::from_named_raw).ok_or_else(|| {
         ApiError::invalid(format!("signal is {:.80?}; give a name such as TERM, or a number", request.signal))
     })?;
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(process)?;
+    let (session, job) = find(&state, &id, process).await?;
     state.sessions.signal(&session, &job, signal).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
@@ -93,22 +102,12 @@ pub(in crate::http) async fn stdin(
     PathIds(id, process): PathIds,
     JsonBody(request): JsonBody<StdinRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let bytes = match (request.text, request.content_base64) {
-        (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("text and content_base64 are both there; give one of them"));
-        }
-        (Some(text), None) => text.into_bytes(),
-        (None, Some(encoded)) => BASE64_STANDARD
-            .decode(encoded)
-            .map_err(|error| ApiError::invalid(format!("content_base64 is not base64: {error}")))?,
-        (None, None) if request.close => Vec::new(),
-        (None, None) => {
-            return Err(ApiError::invalid("there is no input: give text, content_base64 or close"));
-        }
-    };
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(process)?;
-    state.sessions.give_input(&session, &job, bytes, request.close).await?;
+    let bytes = bytes_of(request.content_base64, request.text)?;
+    if bytes.is_none() && !request.close {
+        return Err(ApiError::invalid("there is no input: give text, content_base64 or close"));
+    }
+    let (session, job) = find(&state, &id, process).await?;
+    state.sessions.give_input(&session, &job, bytes.unwrap_or_default(), request.close).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
 
@@ -119,8 +118,7 @@ pub(in crate::http) async fn resize(
     JsonBody(size): JsonBody<TerminalSize>,
 ) -> Result<Json<Acknowledged>, ApiError> {
     let size = terminal(size)?;
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(process)?;
+    let (session, job) = find(&state, &id, process).await?;
     state.sessions.resize(&session, &job, size).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
@@ -136,11 +134,9 @@ pub(in crate::http) struct WaitQuery {
 pub(in crate::http) async fn wait(
     State(state): State<ApiState>,
     PathIds(id, process): PathIds,
-    query: Result<Query<WaitQuery>, QueryRejection>,
+    CheckedQuery(query): CheckedQuery<WaitQuery>,
 ) -> Result<Json<Process>, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(process)?;
+    let (_, job) = find(&state, &id, process).await?;
     let patience = query.timeout_ms.unwrap_or(MAX_TIMEOUT_MS).min(MAX_TIMEOUT_MS);
     // Time that has run out is no failure: the answer says where the process is.
     tokio::time::timeout(Duration::from_millis(patience), job.ended()).await.ok();
@@ -161,11 +157,9 @@ pub(in crate::http) struct LogsQuery {
 pub(in crate::http) async fn logs(
     State(state): State<ApiState>,
     PathIds(id, process): PathIds,
-    query: Result<Query<LogsQuery>, QueryRejection>,
+    CheckedQuery(query): CheckedQuery<LogsQuery>,
 ) -> Result<Response, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
-    let session = state.sessions.find(&id).await?;
-    let job = session.job(process)?;
+    let (session, job) = find(&state, &id, process).await?;
     if query.follow {
         let events = state.sessions.follow_output(&session, &job, query.since).await?;
         let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
@@ -174,20 +168,10 @@ pub(in crate::http) async fn logs(
     }
     // Asked first: what it says of the status holds for what is read after it.
     let status = job.describe().status;
-    let [output, _] = state.sessions.output(&session, &job).await?;
-    let (mut bytes, mut offset, mut next) = (Vec::new(), query.since, query.since);
-    while let Some((at, piece)) = output.read(next, usize::MAX) {
-        if bytes.is_empty() {
-            offset = at;
-        } else if at != next {
-            // What follows a gap is asked for with the next request.
-            break;
-        }
-        bytes.extend_from_slice(piece);
-        next = at + piece.len() as u64;
-    }
-    let output = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Json(ProcessLogs { output, offset, next_offset: next, status }).into_response())
+    let log = state.sessions.log(&session, &job, query.since).await?;
+    let (offset, next_offset) = (log.offset, log.next_offset());
+    let output = String::from_utf8_lossy(&log.bytes).into_owned();
+    Ok(Json(ProcessLogs { output, offset, next_offset, status }).into_response())
 }
 
 async fn forward(
@@ -196,29 +180,18 @@ async fn forward(
     job: Arc<Job>,
     since: u64,
 ) {
-    let heartbeat = Duration::from_secs(STREAM_HEARTBEAT_SECONDS);
     let mut text = OutputText::new(true);
     let mut next_offset = since;
-    loop {
-        let incoming = tokio::select! {
-            event = events.recv() => event,
-            () = pieces.closed() => return,
-            () = tokio::time::sleep(heartbeat) => {
-                if pieces.send(event_stream::HEARTBEAT).await.is_err() {
-                    return;
-                }
-                continue;
-            }
-        };
+    while let Some(incoming) = event_stream::next(&mut events, &pieces).await {
         let (piece, last) = match incoming {
             // Of separate streams the log is the first.
-            Some(LogEvent::Output(piece)) if piece.stream == Stream::Output => {
-                next_offset = piece.offset + piece.bytes.len() as u64;
+            LogEvent::Output(piece) if piece.stream == Stream::Output => {
+                next_offset = piece.offset.saturating_add(piece.bytes.len() as u64);
                 let chunk = text.push(&piece.bytes);
                 (event(None, "chunk", &LogChunk { chunk, offset: piece.offset, next_offset }), false)
             }
-            Some(LogEvent::Output(_)) => continue,
-            Some(LogEvent::End) => {
+            LogEvent::Output(_) => continue,
+            LogEvent::End => {
                 // The verdict follows the runner's word by a moment.
                 job.ended().await;
                 let chunk = text.finish();
@@ -229,12 +202,11 @@ async fn forward(
                 };
                 (rest + &event(None, "done", &job.describe()), true)
             }
-            Some(LogEvent::Failure(error)) => {
+            LogEvent::Failure(error) => {
                 let error = ApiError::from(error);
                 let message = serde_json::json!({ "error": error.message(), "error_code": error.code() });
                 (event(None, "error", &message), true)
             }
-            None => return,
         };
         if pieces.send(piece.into()).await.is_err() || last {
             return;

@@ -1,8 +1,7 @@
 //! `/v1/workspaces/{id}/fs…`: files of a workspace, with or without a session.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Request, State};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use sandkasten_api::file::{
@@ -16,6 +15,7 @@ use crate::http::api_error::ApiError;
 use crate::http::file_request::{NewContent, UploadForm, read_limit};
 use crate::http::json_body::JsonBody;
 use crate::http::path_id::WorkspacePathId;
+use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::session::FilePath;
 use crate::workspace::NewFile;
@@ -24,9 +24,8 @@ use crate::workspace::NewFile;
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
     WorkspacePathId(id): WorkspacePathId,
-    query: Result<Query<ListDirectoryQuery>, QueryRejection>,
+    CheckedQuery(query): CheckedQuery<ListDirectoryQuery>,
 ) -> Result<Json<DirectoryListing>, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
     let path = FilePath::in_workspace(query.path.as_deref().unwrap_or("/"))?;
     let listing =
         state.sessions.workspaces().run(move |all| all.list_directory(&id, path.relative())).await?;
@@ -54,9 +53,8 @@ pub(in crate::http) async fn write(
 pub(in crate::http) async fn read(
     State(state): State<ApiState>,
     WorkspacePathId(id): WorkspacePathId,
-    query: Result<Query<ReadFileQuery>, QueryRejection>,
+    CheckedQuery(query): CheckedQuery<ReadFileQuery>,
 ) -> Result<Json<ReadFileResponse>, ApiError> {
-    let Query(query) = query.map_err(|error| ApiError::invalid(error.body_text()))?;
     let path = FilePath::in_workspace(&query.path)?.relative().to_owned();
     let limit = read_limit(query.max_bytes)?;
     let shown = path.clone();
