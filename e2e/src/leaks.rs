@@ -42,6 +42,9 @@ impl Leaks {
         let sockets = files.map(|entry| entry.path()).chain(listening(&run));
         let wanted = |path: &PathBuf| session.is_none_or(|session| path.to_string_lossy().contains(session));
         leaks.sockets = sockets.filter(wanted).collect();
+        // The kernel lists one once for each connection as well.
+        leaks.sockets.sort_unstable();
+        leaks.sockets.dedup();
         leaks
     }
 
