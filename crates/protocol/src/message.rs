@@ -196,8 +196,6 @@ pub enum Reply {
     Shell {
         /// Counts the shells of this name; the first is 1.
         generation: u64,
-        /// Its working directory, where the runner knows it: the main shell's.
-        cwd: Option<String>,
     },
     /// A process was started, or has ended at once because its program is not there.
     Started,

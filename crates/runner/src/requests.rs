@@ -74,13 +74,12 @@ impl EventLoop {
             self.shells.push(NamedShell::new(wanted.name));
             self.shells.len() - 1
         });
-        let cwd = (place == 0).then(|| self.working_directory());
         let Some(named) = self.shells.get_mut(place) else { return };
         let group = group.as_ref().map(AsFd::as_fd);
         if let Err(reason) = named.ensure(&self.plan, &self.entered, wanted.directory.as_deref(), group) {
             return self.finish(connection, &Reply::Failed { reason });
         }
-        let reply = Reply::Shell { generation: named.generation, cwd };
+        let reply = Reply::Shell { generation: named.generation };
         if let Some(shell) = &named.shell
             && connection.hand_out(&reply, shell.descriptor()).is_ok()
         {

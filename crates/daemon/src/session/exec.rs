@@ -8,7 +8,9 @@ use std::time::Duration;
 use sandkasten_api::id::ExecId;
 use sandkasten_api::process::ProcessKind;
 use sandkasten_api::session::SessionStatus;
-use sandkasten_protocol::{Capture, Hearing, Piece, ProcessInput, Program, TerminalSize};
+use sandkasten_protocol::{
+    Capture, Hearing, JobPlan, Piece, ProcessInput, Program, RunCommand, StartProcess, TerminalSize,
+};
 use tokio::sync::mpsc;
 
 use super::force::ForceError;
@@ -148,13 +150,35 @@ impl ExecOptions {
         }
     }
 
-    /// How the daemon hears what it writes.
-    pub(super) fn hearing(&self) -> Hearing {
-        match self.audience {
-            Audience::Client => Hearing::Paced,
-            Audience::Nobody => Hearing::EndOnly,
+    /// What the runner is asked for.
+    fn into_task(self, id: ExecId) -> Task {
+        let plan = JobPlan {
+            job: id.number(),
+            note: Vec::new(),
+            capture: self.capture,
+            separate: self.separate,
+            hearing: match self.audience {
+                Audience::Client => Hearing::Paced,
+                Audience::Nobody => Hearing::EndOnly,
+            },
+        };
+        let (environment, directory) = (self.environment, self.directory);
+        match self.work {
+            Work::Shell { name: shell, command, input } => {
+                let generation = 0;
+                Task::Command(RunCommand { plan, shell, generation, command, environment, directory, input })
+            }
+            Work::Process { program, input, terminal } => {
+                Task::Process(StartProcess { plan, program, environment, directory, input, terminal })
+            }
         }
     }
+}
+
+/// What a runner is asked for, but for what is known only when its turn has come.
+enum Task {
+    Command(RunCommand),
+    Process(StartProcess),
 }
 
 impl Sessions {
@@ -176,17 +200,17 @@ impl Sessions {
             let key = options.key.map(|key| key.key).unwrap_or_default();
             return if same { Ok((known, Begun::Before)) } else { Err(ExecFailure::KeyReused { key }) };
         }
-        let audience = options.audience;
+        let (audience, limit) = (options.audience, options.timeout);
         let running = Running { sessions: self.clone(), session, job: Arc::clone(&job), events, audience };
-        match &options.work {
-            Work::Process { .. } => {
+        match options.into_task(job.id) {
+            Task::Process(process) => {
                 tokio::spawn(async move {
-                    let result = RunProcess { running: &running, options }.carry_out().await;
+                    let result = RunProcess { running: &running, process, limit }.carry_out().await;
                     running.conclude(result).await;
                 });
             }
-            Work::Shell { name, .. } => {
-                let mut turn = Box::pin(running.session.shell(name).lock_owned());
+            Task::Command(command) => {
+                let mut turn = Box::pin(running.session.shell(&command.shell).lock_owned());
                 // Asking once takes the place. The task below may begin later than that of a command that comes after this.
                 let first = poll_fn(|context| Poll::Ready(turn.as_mut().poll(context))).await;
                 tokio::spawn(async move {
@@ -201,7 +225,7 @@ impl Sessions {
                             }
                         },
                     };
-                    let result = RunInShell { running: &running, options }.carry_out(slot).await;
+                    let result = RunInShell { running: &running, command, limit }.carry_out(slot).await;
                     drop(in_use);
                     running.conclude(result).await;
                 });
@@ -273,6 +297,19 @@ impl Running {
         self.explain_loss(looked).await?;
         self.job.note().baseline = baseline;
         Ok(())
+    }
+
+    /// Explains why something that was to be killed could not be.
+    ///
+    /// # Errors
+    /// [`ExecFailure`].
+    pub(super) async fn explain_force<T>(&self, result: Result<T, ForceError>) -> Result<T, ExecFailure> {
+        self.check_session()?;
+        match result {
+            Err(ForceError::Link(error)) => self.explain_loss(Err(error.into())).await,
+            Err(ForceError::Renew(error)) => self.explain_loss(Err(error.into())).await,
+            result => Ok(result?),
+        }
     }
 
     /// Turns a failure of a sandbox that has meanwhile ended into that end.

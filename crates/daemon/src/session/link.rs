@@ -123,7 +123,7 @@ pub(super) fn find_shell(
     group: Option<BorrowedFd<'_>>,
 ) -> Result<FoundShell, LinkError> {
     match ask_within(socket, &Request::Shell(wanted), group, ANSWER_TIMEOUT)? {
-        (Reply::Shell { generation, .. }, Some(shell)) => Ok(FoundShell { generation, shell }),
+        (Reply::Shell { generation }, Some(shell)) => Ok(FoundShell { generation, shell }),
         (Reply::Busy, _) => Err(LinkError::Busy),
         _ => Err(LinkError::Unexpected),
     }

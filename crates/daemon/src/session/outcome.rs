@@ -12,6 +12,7 @@ use super::job::{JobEnd, NotedEnd, milliseconds};
 use super::link::ask;
 use super::live::LiveSession;
 use super::measure::Measured;
+use super::relay::Interruption;
 use super::verdict::{Bounds, Cause, judge};
 use super::{SessionError, plan};
 
@@ -24,6 +25,15 @@ pub(super) enum Ending {
     Timeout,
     /// A client.
     Cancelled,
+}
+
+impl From<Interruption> for Ending {
+    fn from(interruption: Interruption) -> Self {
+        match interruption {
+            Interruption::Deadline => Self::Timeout,
+            Interruption::Cancelled => Self::Cancelled,
+        }
+    }
 }
 
 /// An end that has not been judged yet.

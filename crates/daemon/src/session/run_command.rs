@@ -2,17 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use sandkasten_protocol::{Finished, JobPlan, Request, RunCommand};
+use sandkasten_protocol::{Finished, Request, RunCommand};
 use tokio::time::timeout;
 
 use super::SessionError;
-use super::exec::{ExecFailure, ExecOptions, Running, Work};
-use super::force::{ForceError, end_command};
+use super::exec::{ExecFailure, Running};
+use super::force::end_command;
 use super::job::{JobEnd, JobState};
 use super::link::{Link, LinkError};
 use super::measure::Baseline;
 use super::outcome::{Ending, Outcome};
-use super::relay::{Interruption, Relayed, relay};
+use super::relay::{Relayed, relay};
 use super::shell_slot::{Prepared, ShellSlot};
 
 /// How often a command is offered to a shell that has just been replaced. A shell that dies each time is broken.
@@ -21,7 +21,8 @@ const SHELL_ATTEMPTS: usize = 5;
 /// One command on its way.
 pub(super) struct RunInShell<'a> {
     pub(super) running: &'a Running,
-    pub(super) options: ExecOptions,
+    pub(super) command: RunCommand,
+    pub(super) limit: Option<Duration>,
 }
 
 /// A shell that nobody else has meanwhile.
@@ -30,8 +31,8 @@ pub(super) type Slot = tokio::sync::OwnedMutexGuard<ShellSlot>;
 impl RunInShell<'_> {
     pub(super) async fn carry_out(self, mut slot: Slot) -> Result<JobEnd, ExecFailure> {
         let (running, session) = (self.running, &self.running.session);
-        let limit = self.options.timeout.unwrap_or(Duration::MAX);
-        let mut request = self.request();
+        let limit = self.limit.unwrap_or(Duration::MAX);
+        let mut request = Request::Run(self.command);
         for _ in 0..SHELL_ATTEMPTS {
             running.check_session()?;
             let prepared = slot.prepare(&session.groups).map_err(SessionError::from);
@@ -66,23 +67,6 @@ impl RunInShell<'_> {
         }
         Err(ExecFailure::ShellKeepsEnding)
     }
-
-    fn request(&self) -> Request {
-        let (shell, command, input) = match &self.options.work {
-            Work::Shell { name, command, input } => (name.clone(), command.clone(), input.clone()),
-            // Not reached: these are run by themselves.
-            Work::Process { .. } => Default::default(),
-        };
-        let plan = JobPlan {
-            job: self.running.job.id.number(),
-            note: Vec::new(),
-            capture: self.options.capture,
-            separate: self.options.separate,
-            hearing: self.options.hearing(),
-        };
-        let (environment, directory) = (self.options.environment.clone(), self.options.directory.clone());
-        Request::Run(RunCommand { plan, shell, generation: 0, command, environment, directory, input })
-    }
 }
 
 /// A command that a shell has been given.
@@ -101,39 +85,20 @@ impl FollowCommand<'_> {
     pub(super) async fn until_end(&mut self, slot: &mut ShellSlot) -> Result<Option<JobEnd>, ExecFailure> {
         let (running, session) = (self.running, &self.running.session);
         let relayed = relay(&mut self.link, running.client(), &running.job.cancelled, self.deadline).await;
-        let interruption = match running.explain_loss(relayed.map_err(SessionError::from)).await? {
-            Relayed::Finished(finished) => {
-                let cwd = directory(running, slot, &finished).await;
-                let outcome = self.outcome(finished, Ending::Itself, false, cwd);
-                return Ok(Some(outcome.judge(running).await?));
-            }
-            Relayed::ShellChanged => return Ok(None),
-            Relayed::Interrupted(interruption) => interruption,
-        };
-        let ended = end_command(session, slot, &mut self.link).await;
-        running.check_session()?;
-        let (finished, replaced) = match ended {
-            Err(ForceError::Link(error)) => running.explain_loss(Err(error.into())).await?,
-            Err(ForceError::Renew(error)) => running.explain_loss(Err(error.into())).await?,
-            ended => ended?,
-        };
-        let ending = match interruption {
-            Interruption::Deadline => Ending::Timeout,
-            Interruption::Cancelled => Ending::Cancelled,
-        };
+        let (finished, ending, shell_restarted) =
+            match running.explain_loss(relayed.map_err(SessionError::from)).await? {
+                Relayed::Finished(finished) => (finished, Ending::Itself, false),
+                Relayed::ShellChanged => return Ok(None),
+                Relayed::Interrupted(interruption) => {
+                    let ended = end_command(session, slot, &mut self.link).await;
+                    let (finished, replaced) = running.explain_force(ended).await?;
+                    (finished, interruption.into(), replaced)
+                }
+            };
         let cwd = directory(running, slot, &finished).await;
-        let outcome = self.outcome(finished, ending, replaced, cwd);
+        let duration = self.started.elapsed();
+        let outcome = Outcome { finished, ending, duration, shell_restarted, cwd };
         Ok(Some(outcome.judge(running).await?))
-    }
-
-    fn outcome(
-        &self,
-        finished: Finished,
-        ending: Ending,
-        shell_restarted: bool,
-        cwd: Option<String>,
-    ) -> Outcome {
-        Outcome { finished, ending, duration: self.started.elapsed(), shell_restarted, cwd }
     }
 }
 

@@ -6,17 +6,17 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use sandkasten_isolation::host::cgroup::ProcessGroup;
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
-use sandkasten_protocol::{Finished, Incoming, JobPlan, Reply, Request, StartProcess};
+use sandkasten_protocol::{Finished, Incoming, Reply, Request, StartProcess};
 use tokio::time::timeout;
 
 use super::SessionError;
-use super::exec::{ExecFailure, ExecOptions, Running, Work};
+use super::exec::{ExecFailure, Running};
 use super::force::ForceError;
 use super::job::{JobEnd, JobState};
 use super::link::{Link, LinkError};
 use super::measure::Baseline;
 use super::outcome::{Ending, Outcome};
-use super::relay::{Interruption, Relayed, relay};
+use super::relay::{Relayed, relay};
 
 /// How long the runner may take to say that a process has started, or that a killed one has ended. Only a bound on a hang.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -24,7 +24,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 /// One process on its way.
 pub(super) struct RunProcess<'a> {
     pub(super) running: &'a Running,
-    pub(super) options: ExecOptions,
+    pub(super) process: StartProcess,
+    pub(super) limit: Option<Duration>,
 }
 
 impl RunProcess<'_> {
@@ -40,20 +41,21 @@ impl RunProcess<'_> {
     }
 
     async fn in_group(
-        &self,
+        mut self,
         number: u64,
         group: &ProcessGroup,
         file: std::os::fd::BorrowedFd<'_>,
     ) -> Result<JobEnd, ExecFailure> {
         let (running, session) = (self.running, &self.running.session);
         let baseline = Baseline::default();
-        let note = {
+        let directory = self.process.directory.clone().unwrap_or_else(|| WORKSPACE_DIRECTORY.to_owned());
+        self.process.plan.note = {
             let mut note = running.job.note();
             (note.group, note.baseline, note.started_at) = (number, baseline, super::now());
             note.encode()
         };
         let started = Instant::now();
-        let request = self.request(note);
+        let request = Request::Start(self.process);
         let opening = timeout(ANSWER, Link::open_with(&session.socket, &request, Some(file)));
         let opened = opening.await.unwrap_or(Err(LinkError::Silent)).map_err(SessionError::from);
         let mut link = running.explain_loss(opened).await?;
@@ -61,33 +63,9 @@ impl RunProcess<'_> {
         running.explain_loss(begun.map_err(SessionError::from)).await?;
         running.look_at_limits().await?;
         running.job.set(JobState::Running);
-        let deadline = self.options.timeout.and_then(|limit| started.checked_add(limit));
+        let deadline = self.limit.and_then(|limit| started.checked_add(limit));
         let ended = follow(running, group, link, started, deadline).await?;
-        let directory = self.options.directory.as_deref().unwrap_or(WORKSPACE_DIRECTORY);
-        Ok(JobEnd { cwd: Some(directory.to_owned()), ..ended })
-    }
-
-    fn request(&self, note: Vec<u8>) -> Request {
-        let plan = JobPlan {
-            job: self.running.job.id.number(),
-            note,
-            capture: self.options.capture,
-            separate: self.options.separate,
-            hearing: self.options.hearing(),
-        };
-        let (environment, directory) = (self.options.environment.clone(), self.options.directory.clone());
-        match &self.options.work {
-            Work::Process { program, input, terminal } => Request::Start(StartProcess {
-                plan,
-                program: program.clone(),
-                environment,
-                directory,
-                input: input.clone(),
-                terminal: *terminal,
-            }),
-            // Not reached: a shell's commands go the other way.
-            Work::Shell { .. } => Request::Describe,
-        }
+        Ok(JobEnd { cwd: Some(directory), ..ended })
     }
 }
 
@@ -116,17 +94,8 @@ pub(super) async fn follow(
         Relayed::Finished(finished) => (finished, Ending::Itself),
         Relayed::ShellChanged => return Err(SessionError::from(LinkError::Unexpected).into()),
         Relayed::Interrupted(interruption) => {
-            let finished = kill(group, &mut link).await;
-            running.check_session()?;
-            let finished = match finished {
-                Err(ForceError::Link(error)) => running.explain_loss(Err(error.into())).await?,
-                finished => finished?,
-            };
-            let ending = match interruption {
-                Interruption::Deadline => Ending::Timeout,
-                Interruption::Cancelled => Ending::Cancelled,
-            };
-            (finished, ending)
+            let killed = kill(group, &mut link).await;
+            (running.explain_force(killed).await?, interruption.into())
         }
     };
     let outcome =

@@ -133,7 +133,7 @@ async fn the_first_end_counts_and_what_follows_it_is_not_read() {
 
 #[tokio::test]
 async fn answers_to_other_questions_end_the_command() {
-    for reply in [Reply::Done, Reply::NoSuchJob, Reply::Full, Reply::Shell { generation: 1, cwd: None }] {
+    for reply in [Reply::Done, Reply::NoSuchJob, Reply::Full, Reply::Shell { generation: 1 }] {
         let (relayed, _) = relay_bytes(encode_reply(&reply).expect("it fits")).await;
         assert!(matches!(relayed, Err(LinkError::Unexpected)), "{reply:?}");
     }
