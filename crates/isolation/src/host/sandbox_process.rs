@@ -336,7 +336,8 @@ mod tests {
 
     #[test]
     fn how_anothers_child_ended_is_told_while_it_waits_to_be_reaped() {
-        let script = "sh -c 'read x; kill -KILL $$' <&0 & echo $!; exec sleep 60";
+        // Of what runs in the background a shell takes descriptor 0 away.
+        let script = "exec 3<&0; sh -c 'read x <&3; kill -KILL $$' & echo $!; exec sleep 60";
         let mut parent = Command::new("sh")
             .args(["-c", script])
             .stdin(std::process::Stdio::piped())
