@@ -4,15 +4,16 @@ use sandkasten_e2e::with_daemon;
 
 use super::put;
 
-/// Says that it has begun, by which time it has left the shell's handling of signals behind, and sleeps.
-const JOB: &str = "#!/bin/sh\necho \"$1\" > /workspace/begun\nexec sleep 1000\n";
+/// Says that it has begun, by which time it has left the shell's handling of signals behind, and sleeps. Each job says so in a pipe
+/// of its own: the next to be read from could still be open for writing by the one before.
+const JOB: &str = "#!/bin/sh\necho \"$1\" > /workspace/begun-$1\nexec sleep 1000\n";
 
 /// All of it in one shell, each step on a line of output. With `-m` on its command line bash wants a terminal, here and
 /// everywhere.
 const SCRIPT: &str = r#"
 set -m; cd /workspace
-./job one & read -r line < begun; echo "$line began"
-./job two & read -r line < begun; echo "$line began"
+./job one & read -r line < begun-one; echo "$line began"
+./job two & read -r line < begun-two; echo "$line began"
 read -r _ _ _ _ group _ < /proc/$!/stat; [ "$group" = $! ] && echo "a group of its own"
 kill -TSTP %1; wait %1; echo "stopped: $?"
 jobs
@@ -48,7 +49,7 @@ fn a_shell_with_job_control_stops_continues_and_ends_its_jobs() {
         let session = daemon.session().await;
         put(&session, "job", JOB).await;
         put(&session, "script", SCRIPT).await;
-        session.output("mkfifo /workspace/begun; chmod +x /workspace/job").await;
+        session.output("mkfifo /workspace/begun-one /workspace/begun-two; chmod +x /workspace/job").await;
         let said = session.output("bash /workspace/script 2> /workspace/errors").await;
         assert_eq!(said, EXPECTED, "{}", session.output("cat /workspace/errors").await);
     });
@@ -59,9 +60,9 @@ fn jobs_of_the_sessions_shell_are_stopped_continued_and_ended_by_later_commands(
     with_daemon(async |daemon| {
         let session = daemon.session().await;
         put(&session, "job", JOB).await;
-        session.output("cd /workspace; mkfifo begun; chmod +x job; set -m").await;
-        session.output("./job one & read -r line < begun").await;
-        session.output("./job two & read -r line < begun").await;
+        session.output("cd /workspace; mkfifo begun-one begun-two; chmod +x job; set -m").await;
+        session.output("./job one & read -r line < begun-one").await;
+        session.output("./job two & read -r line < begun-two").await;
         let jobs = async || session.output("jobs").await;
         assert_eq!(
             jobs().await,
