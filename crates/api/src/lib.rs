@@ -19,5 +19,6 @@ pub mod limits;
 pub mod name;
 pub mod process;
 pub mod session;
+pub mod terminal;
 pub mod verdict;
 pub mod workspace;

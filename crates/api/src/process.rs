@@ -37,6 +37,13 @@ pub struct ProcessRequest {
     /// Gives it a terminal of this size. Its standard input is then open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tty: Option<TerminalSize>,
+    /// Keeps standard error apart from standard output; not with a terminal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub separate_output: bool,
+    /// Lets it wait, once it has written as much as is kept, for a first client that follows its output, so that nothing is lost
+    /// before that one has come.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hold_output: bool,
     /// Milliseconds until it is killed with everything that it started; never where 0 or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
@@ -50,6 +57,8 @@ pub enum ProcessKind {
     Exec,
     /// Started by `…/processes`.
     Process,
+    /// A shell of `…/tty`.
+    Terminal,
 }
 
 /// Where it is in its life.

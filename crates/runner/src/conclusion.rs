@@ -1,5 +1,7 @@
 //! The end of jobs and of connections: what is said last, and what is still read from behind it.
 
+use std::collections::VecDeque;
+
 use sandkasten_protocol::{Finished, Reply};
 
 use crate::connection::Connection;
@@ -33,6 +35,7 @@ impl EventLoop {
         let Some(job) = self.jobs.get_mut(id) else { return };
         job.outlets.iter_mut().for_each(Outlet::release);
         let written = job.written();
+        let mut unread = VecDeque::new();
         let finished = match &mut job.work {
             Work::Command(command) => {
                 let status = command.status.unwrap_or_default();
@@ -49,6 +52,7 @@ impl EventLoop {
             }
             Work::Process(child) => {
                 let (status, signal) = child.exit.unwrap_or_default();
+                unread = std::mem::take(&mut child.waiting);
                 Some(Finished { status, signal, written, ..Finished::default() })
             }
             Work::Ended(_) => return,
@@ -56,6 +60,9 @@ impl EventLoop {
         self.background_outputs.extend(job.outlets.iter_mut().filter_map(Outlet::retire));
         let surplus = self.background_outputs.len().saturating_sub(MAX_BACKGROUND_OUTPUTS);
         self.background_outputs.drain(..surplus);
+        for waiting in unread {
+            self.closing.extend(waiting.connection.finish(&Reply::NoSuchJob));
+        }
         match finished {
             Some(finished) => {
                 job.work = Work::Ended(finished);

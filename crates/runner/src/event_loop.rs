@@ -32,7 +32,7 @@ pub(crate) struct EventLoop {
     pub(crate) jobs: Jobs,
     /// Counts commands, for the names of their files.
     pub(crate) commands: u64,
-    /// Counts readers.
+    /// Counts readers, and input that waits.
     pub(crate) readers: u64,
     cwd: String,
     pub(crate) connections: Vec<Connection>,
@@ -50,6 +50,7 @@ enum Source {
     Consumption(usize),
     Children,
     Supply(u64),
+    WaitingInput(u64, u64),
     Reader(u64, u64),
     Connection(usize),
     Closing(usize),
@@ -141,6 +142,12 @@ impl EventLoop {
             {
                 watched.push((Source::Supply(job.id), sink, PollFlags::OUT));
             }
+            if let Work::Process(child) = &job.work {
+                for waiting in &child.waiting {
+                    let source = Source::WaitingInput(job.id, waiting.number);
+                    watched.push((source, waiting.connection.descriptor(), PollFlags::RDHUP));
+                }
+            }
             for reader in &job.readers {
                 let room = if reader.connection.is_congested() { PollFlags::OUT } else { PollFlags::empty() };
                 let source = Source::Reader(job.id, reader.number);
@@ -174,7 +181,9 @@ impl EventLoop {
                 {
                     supply.write();
                 }
+                self.serve_waiting(job);
             }
+            Source::WaitingInput(job, number) => self.forget_waiting(job, number),
             Source::Reader(job, reader) => self.serve_reader(job, reader, events),
             Source::Connection(index) => self.serve(index),
             Source::Closing(index) => self.close(index),
@@ -302,9 +311,16 @@ impl EventLoop {
         self.feed(id);
     }
 
+    /// Drops input whose sender has gone: it is not to keep a connection for as long as a process does not read.
+    fn forget_waiting(&mut self, job: u64, number: u64) {
+        if let Some(Job { work: Work::Process(child), .. }) = self.jobs.get_mut(job) {
+            child.waiting.retain(|waiting| waiting.number != number);
+        }
+    }
+
     fn open_connections(&self) -> usize {
-        let readers: usize = self.jobs.iter().map(|job| job.readers.len()).sum();
-        self.connections.len() + self.closing.len() + readers
+        let of_jobs: usize = self.jobs.iter().map(Job::connections).sum();
+        self.connections.len() + self.closing.len() + of_jobs
     }
 
     fn accept(&mut self) {

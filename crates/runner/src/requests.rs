@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 
 use sandkasten_isolation::error_chain;
 use sandkasten_protocol::{
-    Attach, Captured, FindShell, Finished, Input, JobPlan, MAX_NOTE_BYTES, Reply, Request, RunCommand,
-    StartProcess, VERSION,
+    Attach, Captured, FindShell, Finished, Hearing, Input, JobPlan, MAX_NOTE_BYTES, Reply, Request,
+    RunCommand, StartProcess, VERSION,
 };
 
-use crate::child::{Child, StartError};
+use crate::child::{Child, StartError, WaitingInput};
 use crate::command::{Command, write_status};
 use crate::connection::{Connection, Received};
 use crate::event_loop::EventLoop;
@@ -40,7 +40,7 @@ impl EventLoop {
             Request::Run(command) => self.run_command(connection, &command),
             Request::Start(process) => self.start_process(connection, &process),
             Request::Attach(attach) => self.attach(connection, &attach),
-            Request::Input(input) => self.give_input(connection, &input),
+            Request::Input(input) => self.give_input(connection, input),
             Request::Resize { job, size } => {
                 let resized = match self.jobs.get(job) {
                     Some(Job { work: Work::Process(child), .. }) => child.resize(size).is_ok(),
@@ -167,14 +167,20 @@ impl EventLoop {
         let reader = Reader::new(self.readers, connection, [0, 0], plan.hearing);
         let (id, mut note) = (plan.job, plan.note.clone());
         note.truncate(MAX_NOTE_BYTES);
-        self.jobs.insert(Job { id, note, work, outlets, readers: vec![reader] });
+        let awaited = plan.hearing == Hearing::Awaited;
+        self.jobs.insert(Job { id, note, work, outlets, readers: vec![reader], awaited });
     }
 
-    fn attach(&mut self, connection: Connection, attach: &Attach) {
+    fn attach(&mut self, mut connection: Connection, attach: &Attach) {
         self.readers += 1;
         let Some(job) = self.jobs.get_mut(attach.job) else {
             return self.finish(connection, &Reply::NoSuchJob);
         };
+        if attach.follow && attach.hearing != Hearing::EndOnly {
+            // A daemon that has gone is noticed when it is fed.
+            connection.say(&Reply::Attached { written: job.written() }).ok();
+            job.awaited = false;
+        }
         let mut reader = Reader::new(self.readers, connection, attach.from, attach.hearing);
         if !attach.follow {
             reader = reader.ending_at(job.written());
@@ -183,11 +189,32 @@ impl EventLoop {
         self.feed(attach.job);
     }
 
-    fn give_input(&mut self, connection: Connection, input: &Input) {
-        let reply = match self.jobs.get_mut(input.job) {
-            Some(Job { work: Work::Process(child), .. }) => child.give(&input.bytes, input.close),
-            _ => Reply::NoSuchJob,
-        };
-        self.finish(connection, &reply);
+    fn give_input(&mut self, connection: Connection, input: Input) {
+        let job = input.job;
+        match self.jobs.get_mut(job) {
+            Some(Job { work: Work::Process(child), .. }) if input.wait => {
+                self.readers += 1;
+                let number = self.readers;
+                child.waiting.push_back(WaitingInput { number, connection, input });
+                self.serve_waiting(job);
+            }
+            Some(Job { work: Work::Process(child), .. }) => {
+                let reply = child.give(&input.bytes, input.close);
+                self.finish(connection, &reply);
+            }
+            _ => self.finish(connection, &Reply::NoSuchJob),
+        }
+    }
+
+    /// Gives a process what waited for room, in order, as far as there is room now.
+    pub(crate) fn serve_waiting(&mut self, job: u64) {
+        while let Some(Job { work: Work::Process(child), .. }) = self.jobs.get_mut(job)
+            && let Some(waiting) = child.waiting.pop_front()
+        {
+            match child.give(&waiting.input.bytes, waiting.input.close) {
+                Reply::Full => return child.waiting.push_front(waiting),
+                reply => self.finish(waiting.connection, &reply),
+            }
+        }
     }
 }

@@ -49,9 +49,7 @@ pub(super) fn exec_options(
         )));
     }
     if request.tty.is_some() && request.separate_output {
-        return Err(ApiError::invalid(
-            "tty and separate_output: a terminal has one stream; give one of them",
-        ));
+        return Err(one_stream());
     }
     let program = program(request.cmd, request.argv)?;
     let work = match (program, request.shell, request.tty) {
@@ -98,6 +96,9 @@ pub(super) fn process_options(request: ProcessRequest) -> Result<ExecOptions, Ap
         )));
     }
     let terminal = request.tty.map(terminal).transpose()?;
+    if terminal.is_some() && request.separate_output {
+        return Err(one_stream());
+    }
     let open = request.stdin || terminal.is_some();
     Ok(ExecOptions {
         kind: ProcessKind::Process,
@@ -111,11 +112,32 @@ pub(super) fn process_options(request: ProcessRequest) -> Result<ExecOptions, Ap
         directory: directory(request.cwd)?,
         timeout: request.timeout_ms.filter(|timeout| *timeout > 0).map(Duration::from_millis),
         capture: Capture { head: 0, tail: KEPT_BYTES },
+        separate: request.separate_output,
+        raw_output: true,
+        key: None,
+        audience: if request.hold_output { Audience::Awaited } else { Audience::Nobody },
+    })
+}
+
+/// The options of a terminal of a session that is not there yet: an interactive shell, for ever.
+pub(super) fn terminal_options(name: String, size: sandkasten_protocol::TerminalSize) -> ExecOptions {
+    ExecOptions {
+        kind: ProcessKind::Terminal,
+        name: Some(name),
+        work: Work::Process { program: Program::Shell, input: ProcessInput::Open, terminal: Some(size) },
+        environment: Vec::new(),
+        directory: None,
+        timeout: None,
+        capture: Capture { head: 0, tail: KEPT_BYTES },
         separate: false,
         raw_output: true,
         key: None,
-        audience: Audience::Nobody,
-    })
+        audience: Audience::Awaited,
+    }
+}
+
+fn one_stream() -> ApiError {
+    ApiError::invalid("tty and separate_output: a terminal has one stream; give one of them")
 }
 
 fn program(cmd: Option<String>, argv: Option<Vec<String>>) -> Result<Program, ApiError> {
@@ -148,10 +170,28 @@ fn program(cmd: Option<String>, argv: Option<Vec<String>>) -> Result<Program, Ap
     Ok(cmd.map_or_else(|| Program::Arguments(argv.unwrap_or_default()), Program::ShellText))
 }
 
+/// Checks the name of a terminal.
+///
+/// # Errors
+/// `INVALID_REQUEST`.
+pub(super) fn terminal_name(name: Option<String>) -> Result<String, ApiError> {
+    let name = name.unwrap_or_else(|| MAIN_SHELL.to_owned());
+    if is_short_name(&name) {
+        return Ok(name);
+    }
+    Err(ApiError::invalid(format!(
+        "name is {name:.80?}; give 1 to {MAX_SHELL_NAME} of a-z, 0-9, hyphen and underscore"
+    )))
+}
+
+fn is_short_name(name: &str) -> bool {
+    let allowed = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+    allowed && (1..=MAX_SHELL_NAME).contains(&name.len())
+}
+
 fn shell_name(shell: Option<String>) -> Result<String, ApiError> {
     let name = shell.unwrap_or_else(|| MAIN_SHELL.to_owned());
-    let allowed = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-    if allowed && (1..=MAX_SHELL_NAME).contains(&name.len()) {
+    if is_short_name(&name) {
         return Ok(name);
     }
     Err(ApiError::invalid(format!(

@@ -20,6 +20,8 @@ mod routes;
 mod server;
 mod session_query;
 mod stalled_writes;
+mod terminal_output;
+mod terminal_socket;
 
 pub(crate) use server::Server;
 pub(crate) use server::ServerError;

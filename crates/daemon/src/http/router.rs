@@ -17,7 +17,7 @@ use super::guard::{self, Guard};
 use super::request_id;
 use super::routes::{
     events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files, health,
-    processes, sessions, workspace_files, workspaces,
+    processes, sessions, tty, workspace_files, workspaces,
 };
 use crate::config::Config;
 use crate::session::Sessions;
@@ -68,6 +68,7 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/sessions/{id}/processes/{exec_id}/resize", post(processes::resize))
         .route("/v1/sessions/{id}/processes/{exec_id}/wait", get(processes::wait))
         .route("/v1/sessions/{id}/processes/{exec_id}/logs", get(processes::logs))
+        .route("/v1/sessions/{id}/tty", get(tty::attach))
         .route("/v1/sessions/{id}/fs/write", limited(post(files::write), FILE_BODY))
         .route("/v1/sessions/{id}/fs/read", get(files::read))
         .route("/v1/sessions/{id}/fs/upload", limited(post(files::upload), UPLOAD_BODY))

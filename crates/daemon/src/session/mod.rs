@@ -5,6 +5,7 @@ mod crash;
 mod create;
 mod edit;
 mod end;
+mod escape_sequence;
 mod events;
 mod exec;
 mod file_content;
@@ -26,12 +27,14 @@ mod plan;
 mod process_groups;
 mod processes;
 mod relay;
+mod replay;
 mod resume;
 mod run_command;
 mod run_process;
 mod search;
 mod session_error;
 mod shell_slot;
+mod terminal;
 mod unified_diff;
 mod update;
 mod verdict;
@@ -71,9 +74,10 @@ pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use job::{Job, JobEnd, RequestKey, milliseconds};
 pub(crate) use listing::{Listing, Position};
-pub(crate) use live::LiveSession;
+pub(crate) use live::{InUse, LiveSession};
 pub(crate) use output_text::OutputText;
-pub(crate) use processes::{LogEvent, ProcessError};
+pub(crate) use processes::{Following, Listening, LogEvent, ProcessError};
+pub(crate) use replay::Replay;
 pub(crate) use search::{Pattern, Search};
 pub(crate) use session_error::SessionError;
 pub(crate) use unified_diff::UnifiedDiff;
@@ -269,7 +273,7 @@ impl Sessions {
 
     /// Notes a use of a session, with the shell's directory where it has become known. Written down in the background: no
     /// answer depends on it.
-    fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
+    pub(crate) fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
         let now = now();
         let cwd = session.touch(now, cwd);
         let (store, session) = (self.inner.store.clone(), Arc::clone(session));

@@ -12,5 +12,6 @@ pub(super) mod files;
 pub(super) mod health;
 pub(super) mod processes;
 pub(super) mod sessions;
+pub(super) mod tty;
 pub(super) mod workspace_files;
 pub(super) mod workspaces;

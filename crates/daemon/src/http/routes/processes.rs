@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use rustix::process::Signal;
-use sandkasten_api::exec::TerminalSize;
+use sandkasten_api::exec::{StreamName, TerminalSize};
 use sandkasten_api::health::Acknowledged;
 use sandkasten_api::id::{ExecId, SessionId};
 use sandkasten_api::limits::MAX_TIMEOUT_MS;
@@ -28,7 +28,7 @@ use crate::http::json_body::JsonBody;
 use crate::http::path_id::{PathId, PathIds};
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
-use crate::session::{Job, LiveSession, LogEvent, OutputText, parse_signal};
+use crate::session::{Job, Listening, LiveSession, LogEvent, OutputText, parse_signal};
 
 /// Finds an exec or process of a live session.
 pub(super) async fn find(
@@ -151,6 +151,7 @@ pub(in crate::http) struct LogsQuery {
     since: u64,
     #[serde(default)]
     follow: bool,
+    stream: Option<StreamName>,
 }
 
 /// Answers with what is kept of the output of one, or follows it as Server-Sent Events.
@@ -160,15 +161,19 @@ pub(in crate::http) async fn logs(
     CheckedQuery(query): CheckedQuery<LogsQuery>,
 ) -> Result<Response, ApiError> {
     let (session, job) = find(&state, &id, process).await?;
+    let stream = match query.stream {
+        None | Some(StreamName::Stdout) => Stream::Output,
+        Some(StreamName::Stderr) => Stream::Error,
+    };
     if query.follow {
-        let events = state.sessions.follow_output(&session, &job, query.since).await?;
+        let following = state.sessions.follow_output(&session, &job, query.since, Listening::Free).await?;
         let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-        tokio::spawn(forward(events, pieces, job, query.since));
+        tokio::spawn(forward(following.events, pieces, job, query.since, stream));
         return Ok(event_stream::relay(receiver));
     }
     // Asked first: what it says of the status holds for what is read after it.
     let status = job.describe().status;
-    let log = state.sessions.log(&session, &job, query.since).await?;
+    let log = state.sessions.log(&session, &job, query.since, stream).await?;
     let (offset, next_offset) = (log.offset, log.next_offset());
     let output = String::from_utf8_lossy(&log.bytes).into_owned();
     Ok(Json(ProcessLogs { output, offset, next_offset, status }).into_response())
@@ -179,13 +184,13 @@ async fn forward(
     pieces: mpsc::Sender<Bytes>,
     job: Arc<Job>,
     since: u64,
+    stream: Stream,
 ) {
     let mut text = OutputText::new(true);
     let mut next_offset = since;
     while let Some(incoming) = event_stream::next(&mut events, &pieces).await {
         let (piece, last) = match incoming {
-            // Of separate streams the log is the first.
-            LogEvent::Output(piece) if piece.stream == Stream::Output => {
+            LogEvent::Output(piece) if piece.stream == stream => {
                 next_offset = piece.offset.saturating_add(piece.bytes.len() as u64);
                 let chunk = text.push(&piece.bytes);
                 (event(None, "chunk", &LogChunk { chunk, offset: piece.offset, next_offset }), false)
