@@ -6,13 +6,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop, version,
-    workspace,
+    config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, shell, stats, status, stop,
+    version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
 ///
-/// Exit status: 0; the command's own for `run` and `exec` (124 where it ran past its timeout); 2 wrong usage or
+/// Exit status: 0; the command's own for `run`, `exec` and `shell` (124 where it ran past its timeout); 2 wrong usage or
 /// configuration; 3 the daemon cannot be reached, or `status` finds none; 4 the daemon refused; 125 Sandkasten itself
 /// failed. `doctor` gives 1 where something that is needed is missing, `security` where anything failed.
 #[derive(Debug, Parser)]
@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Create(create::CreateArguments),
     /// Run a command in a session's shell
     Exec(exec::ExecArguments),
+    /// Open a terminal of a session, as ssh would
+    Shell(shell::ShellArguments),
     /// List sessions
     #[command(visible_alias = "list")]
     Ps(ps::PsArguments),

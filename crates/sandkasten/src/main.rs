@@ -10,8 +10,10 @@ mod commands;
 mod connection;
 mod private_daemon;
 mod stream_command;
+mod terminal;
 
 mod cli_error;
+mod environment_argument;
 mod human;
 mod interrupt;
 mod label_argument;

@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use sandkasten_api::exec::StreamName;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Exit};
@@ -31,6 +32,18 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// Writes bytes to standard output or error as they are, at once. A reader that went away is an error of kind `BrokenPipe`.
+pub(crate) fn write_bytes(stream: StreamName, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        StreamName::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(bytes)?;
+            stdout.flush()
+        }
+        StreamName::Stderr => io::stderr().lock().write_all(bytes),
+    }
 }
 
 /// Prints text and a line end.

@@ -101,7 +101,7 @@ fn command_failed(id: &SessionId, failed: ExecFailed) -> CliError {
 }
 
 /// Fits a status into the eight bits that a process has for it, as the kernel does.
-fn status(code: i32) -> u8 {
+pub(crate) fn status(code: i32) -> u8 {
     code.to_le_bytes().first().copied().unwrap_or(Exit::Ours.code())
 }
 

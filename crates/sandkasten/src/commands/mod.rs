@@ -11,6 +11,7 @@ pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod security;
+pub(crate) mod shell;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -43,6 +44,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Run(arguments) => run::run(global, &arguments).await,
         Command::Create(arguments) => create::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,
+        Command::Shell(arguments) => shell::run(global, &arguments).await,
         Command::Ps(arguments) => ps::run(global, &arguments).await,
         Command::Rm(arguments) => rm::run(global, &arguments).await,
         Command::Stats(arguments) => stats::run(global, &arguments).await,
