@@ -53,7 +53,8 @@ fn keys_reach_the_program_that_runs() {
         terminal.give("\x1a").await;
         terminal.hears("Stopped").await;
         terminal.give("fg\r").await;
-        terminal.hears("\nsleep 2000\r\n").await;
+        terminal.hears("fg\r\n").await;
+        terminal.hears("sleep 2000\r\n").await;
         terminal.give("\x03").await;
         terminal.hears("$ ").await;
         terminal.give("exit 9\r").await;
