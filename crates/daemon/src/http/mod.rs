@@ -11,6 +11,7 @@ mod file_request;
 mod guard;
 mod idempotency_key;
 mod json_body;
+mod openapi;
 mod output_document;
 mod path_id;
 mod query;
@@ -21,5 +22,6 @@ mod server;
 mod session_query;
 mod stalled_writes;
 
+pub use openapi::openapi;
 pub(crate) use server::Server;
 pub(crate) use server::ServerError;
