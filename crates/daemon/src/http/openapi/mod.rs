@@ -44,7 +44,8 @@ const HEALTH: &str = "/healthz";
         description = "Sessions in which agents run untrusted code: a Linux sandbox each, with a persistent shell, files \
                        and hard limits.\n\nBodies are JSON in UTF-8 unless a route says otherwise; with a key they are \
                        parsed as such whatever their `Content-Type`, without one only `application/json` is taken. An \
-                       empty body is an empty object, and a field that is not known is refused. Times are RFC 3339, UTC. \
+                       empty body is an empty object, a field that is not known is refused, and whole numbers are \
+                       written without a fraction. Times are RFC 3339, UTC. \
                        `Host`, and `Origin` where there is one, have to name the daemon.\n\nEvery refused request is \
                        answered with an `ErrorBody`, whose `error_code` is one of a closed set. Besides those of the \
                        routes there are 404 for paths that do not exist and 405 for methods that a path does not take, \
