@@ -16,6 +16,7 @@ mod root_archive;
 mod session;
 mod test_daemon;
 mod traces;
+mod virtual_environment;
 mod wait;
 
 pub use asked::{asked, seed};
@@ -30,4 +31,5 @@ pub use root_archive::RootArchive;
 pub use session::TestSession;
 pub use test_daemon::{API_KEY, TestDaemon, binary, with_config, with_daemon, with_open_daemon};
 pub use traces::Traces;
+pub use virtual_environment::make_virtual_environment;
 pub use wait::{until, until_some};
