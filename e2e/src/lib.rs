@@ -18,6 +18,7 @@ mod session;
 mod terminal;
 mod test_daemon;
 mod traces;
+mod virtual_environment;
 mod wait;
 
 pub use asked::{asked, seed};
@@ -34,4 +35,5 @@ pub use session::TestSession;
 pub use terminal::TestTerminal;
 pub use test_daemon::{API_KEY, TestDaemon, binary, with_config, with_daemon, with_open_daemon};
 pub use traces::Traces;
+pub use virtual_environment::make_virtual_environment;
 pub use wait::{until, until_some};

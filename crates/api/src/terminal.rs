@@ -2,32 +2,39 @@
 //! the bytes themselves: to the daemon for its input, from the daemon what it wrote.
 
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 use crate::error::ErrorCode;
 use crate::exec::StreamName;
 use crate::id::ExecId;
 use crate::process::Process;
+use crate::schema::{Offset, ShellName, TerminalExtent};
 
 /// The query of `GET /v1/sessions/{id}/tty`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct TerminalQuery {
     /// Which terminal of the session, `main` where absent. One that is not there is started: the session's kind of shell,
     /// interactive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<ShellName>)]
     pub name: Option<String>,
     /// In the place of `name`: a process or exec, with or without a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process: Option<ExecId>,
     /// Lines of the client's window; the terminal takes this size, together with `cols`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<TerminalExtent>)]
     pub rows: Option<u16>,
     /// Characters in a line of the client's window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<TerminalExtent>)]
     pub cols: Option<u16>,
     /// The first byte of the output that is wanted. What is kept before the connection is made is sent first: at most the last
     /// 1 MiB.
     #[serde(default)]
+    #[param(value_type = Offset)]
     pub since: u64,
     /// Only watches: gives no input, sets no size, and never holds the terminal up.
     #[serde(default)]

@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, shell, stats, status, stop,
-    version, workspace,
+    config, create, daemon, doctor, exec, image, logs, openapi, ps, rm, run, security, shell, stats, status,
+    stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -101,6 +101,8 @@ pub(crate) enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi(openapi::OpenapiArguments),
     /// Print the version
     Version(version::VersionArguments),
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandkasten_api::exec::{ExecRequest, OnLimit, TerminalSize, User};
 use sandkasten_api::limits::{
     MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_OUTPUT_BYTES, MAX_PATH_BYTES,
-    MAX_STDIN_BYTES, MAX_TIMEOUT_MS,
+    MAX_PROCESS_NAME, MAX_SHELL_NAME, MAX_STDIN_BYTES, MAX_TERMINAL_SIZE, MAX_TIMEOUT_MS,
 };
 use sandkasten_api::process::{ProcessKind, ProcessRequest};
 use sandkasten_protocol::{Capture, MAIN_SHELL, ProcessInput, Program};
@@ -16,11 +16,8 @@ use crate::session::{Audience, ExecOptions, Work};
 
 /// The name that is no persistent shell.
 const NO_SHELL: &str = "none";
-const MAX_SHELL_NAME: usize = 32;
-const MAX_PROCESS_NAME: usize = 64;
 /// What is kept of a stream, and of the output of a process: its last bytes.
 const KEPT_BYTES: u64 = 1 << 20;
-const MAX_TERMINAL_SIZE: u16 = 1_000;
 
 /// Checks a request of `…/exec` or, where `streamed`, of `…/exec/stream`.
 ///

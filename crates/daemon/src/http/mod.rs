@@ -11,6 +11,7 @@ mod file_request;
 mod guard;
 mod idempotency_key;
 mod json_body;
+mod openapi;
 mod output_document;
 mod path_id;
 mod query;
@@ -23,5 +24,6 @@ mod stalled_writes;
 mod terminal_output;
 mod terminal_socket;
 
+pub use openapi::openapi;
 pub(crate) use server::Server;
 pub(crate) use server::ServerError;

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod logs;
+pub(crate) mod openapi;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
@@ -53,6 +54,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Security(arguments) => security::run(global, arguments).await,
         Command::Config(command) => config::run(global, &command),
+        Command::Openapi(arguments) => openapi::run(arguments),
         Command::Version(arguments) => version::run(arguments),
     }
 }

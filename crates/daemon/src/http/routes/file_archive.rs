@@ -9,15 +9,31 @@ use futures_util::stream::unfold;
 use http::header;
 use sandkasten_api::error::ErrorCode;
 use sandkasten_api::file_tree::{ArchiveFormat as NamedFormat, ArchiveQuery, UnpackResponse};
+use sandkasten_api::schema::Binary;
 
 use super::file_raw::{broken_off, drain};
 use crate::http::api_error::ApiError;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::session::{ArchiveFormat, FilePath, SessionError, UnpackArchiveError};
 
 /// Sends a directory. What fails after the beginning ends the connection.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/archive",
+    operation_id = "download_archive",
+    tag = "files",
+    params(PathId, ArchiveQuery),
+    responses(
+        (status = 200, description = "The archive", content(
+            (Binary = "application/x-tar"),
+            (Binary = "application/zstd")
+        ), headers(("Content-Disposition" = String, description = "`attachment`")))
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
 pub(in crate::http) async fn download(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -43,6 +59,21 @@ pub(in crate::http) async fn download(
 }
 
 /// Takes a directory.
+#[utoipa::path(
+    put,
+    path = "/v1/sessions/{id}/fs/archive",
+    operation_id = "upload_archive",
+    tag = "files",
+    params(PathId, ArchiveQuery),
+    request_body(content(
+        (Binary = "application/x-tar"),
+        (Binary = "application/zstd")
+    )),
+    responses(
+        (status = 200, description = "All of it is there", body = UnpackResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
 pub(in crate::http) async fn upload(
     State(state): State<ApiState>,
     PathId(id): PathId,

@@ -8,11 +8,24 @@ use sandkasten_api::limits::MAX_EDITS;
 
 use crate::http::api_error::ApiError;
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::router::ApiState;
 use crate::session::{Change, EditError, FilePath, Occurrences, Replacement, UnifiedDiff};
 
 /// Changes a file.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/edit",
+    operation_id = "edit_file",
+    tag = "files",
+    params(PathId),
+    request_body = EditFileRequest,
+    responses(
+        (status = 200, description = "The file as it is now", body = EditFileResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE, &[ErrorCode::EditMismatch]])))),
+)]
 pub(in crate::http) async fn edit(
     State(state): State<ApiState>,
     PathId(id): PathId,

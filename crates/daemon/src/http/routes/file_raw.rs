@@ -11,13 +11,16 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
+use sandkasten_api::error::ErrorBody;
 use sandkasten_api::file_tree::{FilePathQuery, RawUploadQuery, RawUploadResponse};
+use sandkasten_api::schema::Binary;
 use sandkasten_isolation::host::FileVersion;
 
 use crate::http::api_error::ApiError;
 use crate::http::byte_range::{self, Wanted};
 use crate::http::file_request::parse_mode;
 use crate::http::json_body::came_too_slowly;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
@@ -27,6 +30,48 @@ use crate::session::{FilePath, OpenFile, PIECE_BYTES, SessionFiles, Upload};
 const DRAINED_BYTES: u64 = 256 << 20;
 
 /// Sends a file, or the part that `Range` names.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/raw",
+    operation_id = "download_file",
+    tag = "files",
+    params(
+        PathId,
+        FilePathQuery,
+        (
+            "Range" = Option<String>,
+            Header,
+            description = "One range of bytes, as RFC 9110 has it; what is no such range is ignored"
+        ),
+        (
+            "If-Range" = Option<String>,
+            Header,
+            description = "The ETag that the file must have for `Range` to count"
+        )
+    ),
+    responses(
+        (status = 200, description = "The whole file", body = Binary, content_type = "application/octet-stream", headers(
+            ("ETag" = String, description = "Another one after each change of the file"),
+            ("Last-Modified" = String, description = "When its content last changed"),
+            ("Accept-Ranges" = String, description = "`bytes`"),
+            ("Content-Disposition" = String, description = "`attachment`")
+        )),
+        (status = 206, description = "The range of it", body = Binary, content_type = "application/octet-stream", headers(
+            ("ETag" = String, description = "Another one after each change of the file"),
+            ("Last-Modified" = String, description = "When its content last changed"),
+            ("Accept-Ranges" = String, description = "`bytes`"),
+            ("Content-Disposition" = String, description = "`attachment`"),
+            ("Content-Range" = String, description = "Which bytes of how many these are")
+        )),
+        (
+            status = 416,
+            description = "The range begins behind the file, or is empty",
+            body = ErrorBody,
+            headers(("Content-Range" = String, description = "How many bytes there are"))
+        )
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
 pub(in crate::http) async fn download(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -90,6 +135,18 @@ fn pieces(file: OpenFile, files: SessionFiles, range: Range<u64>) -> Body {
 }
 
 /// Takes a file, whole or not at all.
+#[utoipa::path(
+    put,
+    path = "/v1/sessions/{id}/fs/raw",
+    operation_id = "upload_file",
+    tag = "files",
+    params(PathId, RawUploadQuery),
+    request_body(content = Binary, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "It is there", body = RawUploadResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
 pub(in crate::http) async fn upload(
     State(state): State<ApiState>,
     PathId(id): PathId,

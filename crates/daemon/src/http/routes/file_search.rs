@@ -7,11 +7,24 @@ use sandkasten_api::limits::{DEFAULT_MATCHES, MAX_CONTEXT_LINES, MAX_MATCHES};
 
 use crate::http::api_error::ApiError;
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::router::ApiState;
 use crate::session::{FilePath, Glob, Pattern, Search};
 
 /// Searches.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/search",
+    operation_id = "search_files",
+    tag = "files",
+    params(PathId),
+    request_body = SearchRequest,
+    responses(
+        (status = 200, description = "Lines with a match", body = SearchResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
 pub(in crate::http) async fn search(
     State(state): State<ApiState>,
     PathId(id): PathId,

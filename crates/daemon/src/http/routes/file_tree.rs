@@ -14,12 +14,24 @@ use sandkasten_isolation::host::{Entry, EntryKind, Existing, Parents};
 use crate::http::api_error::ApiError;
 use crate::http::file_request::parse_mode;
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::session::{FilePath, Glob};
 
 /// Lists a directory.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/list",
+    operation_id = "list_files",
+    tag = "files",
+    params(PathId, ListFilesQuery),
+    responses(
+        (status = 200, description = "What is in the directory", body = ListFilesResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -42,6 +54,17 @@ pub(in crate::http) async fn list(
 }
 
 /// Looks at one file.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/stat",
+    operation_id = "stat_file",
+    tag = "files",
+    params(PathId, FilePathQuery),
+    responses(
+        (status = 200, description = "The file itself, a link not followed", body = FileEntry)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
 pub(in crate::http) async fn stat(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -54,6 +77,18 @@ pub(in crate::http) async fn stat(
 }
 
 /// Makes a directory.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/mkdir",
+    operation_id = "make_directory",
+    tag = "files",
+    params(PathId),
+    request_body = MakeDirectoryRequest,
+    responses(
+        (status = 200, description = "Done", body = Acknowledged)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
 pub(in crate::http) async fn make_directory(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -68,6 +103,18 @@ pub(in crate::http) async fn make_directory(
 }
 
 /// Moves a file or directory.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/move",
+    operation_id = "move_file",
+    tag = "files",
+    params(PathId),
+    request_body = MoveFileRequest,
+    responses(
+        (status = 200, description = "Done", body = Acknowledged)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
 pub(in crate::http) async fn rename(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -80,6 +127,18 @@ pub(in crate::http) async fn rename(
 }
 
 /// Copies a file or a tree.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/copy",
+    operation_id = "copy_file",
+    tag = "files",
+    params(PathId),
+    request_body = MoveFileRequest,
+    responses(
+        (status = 200, description = "What was copied", body = CopyFileResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
 pub(in crate::http) async fn copy(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -97,6 +156,17 @@ pub(in crate::http) async fn copy(
 }
 
 /// Removes a file or directory.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/{id}/fs/remove",
+    operation_id = "remove_file",
+    tag = "files",
+    params(PathId, RemoveFileQuery),
+    responses(
+        (status = 200, description = "Done", body = Acknowledged)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
 pub(in crate::http) async fn remove(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -114,6 +184,18 @@ pub(in crate::http) async fn remove(
 }
 
 /// Sets permission bits.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/chmod",
+    operation_id = "change_mode",
+    tag = "files",
+    params(PathId),
+    request_body = ChangeModeRequest,
+    responses(
+        (status = 200, description = "Done", body = Acknowledged)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
 pub(in crate::http) async fn change_mode(
     State(state): State<ApiState>,
     PathId(id): PathId,

@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
+use sandkasten_api::error::ErrorCode;
 use sandkasten_api::file_watch::{
     FileChange, FileChangeKind, WatchEnd, WatchEndReason, WatchFilesQuery, WatchOverflow, WatchReady,
 };
@@ -15,6 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::http::api_error::ApiError;
 use crate::http::event_stream::{self, event};
+use crate::http::openapi::WatchEvents;
+use crate::http::openapi::codes::{FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::request_id::RequestId;
@@ -25,6 +28,21 @@ use crate::session::{Awaited, FilePath, FileWatch};
 const PIECES_IN_FLIGHT: usize = 2;
 
 /// Watches until the client leaves, the session ends, or something is lost.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/watch",
+    operation_id = "watch_files",
+    tag = "files",
+    params(PathId, WatchFilesQuery),
+    responses(
+        (
+            status = 200,
+            description = "Changes, until the session or the directory ends",
+            body = WatchEvents, content_type = "text/event-stream"
+        )
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, &[ErrorCode::LimitExceeded]])))),
+)]
 pub(in crate::http) async fn watch(
     State(state): State<ApiState>,
     PathId(id): PathId,

@@ -1,5 +1,6 @@
 //! The handlers: one file a noun of the API.
 
+pub(super) mod document;
 pub(super) mod events;
 pub(super) mod exec;
 pub(super) mod file_archive;

@@ -7,11 +7,13 @@ use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
+use sandkasten_api::error::ErrorCode;
 use sandkasten_api::terminal::TerminalQuery;
 use sandkasten_protocol::TerminalSize;
 
 use crate::http::api_error::ApiError;
 use crate::http::exec_request::{terminal, terminal_name, terminal_options};
+use crate::http::openapi::codes::{PROCESS, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
@@ -25,6 +27,27 @@ const MAX_FRAME_BYTES: usize = 64 << 10;
 const USUAL_SIZE: TerminalSize = TerminalSize { rows: 24, columns: 80 };
 
 /// Connects a client to a terminal of the session, which is started where there is none, or to one of its processes.
+///
+/// A WebSocket: binary frames are what is typed and what is written; text frames are JSON with a `type`. From the client:
+/// `resize` with `rows` and `cols`, `close_input`. From the daemon: `attached`, `stream`, `offset`, `exit`, `error`.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/tty",
+    operation_id = "attach_terminal",
+    tag = "processes",
+    params(PathId, TerminalQuery),
+    responses(
+        (status = 101, description = "The connection is a WebSocket from now on")
+    ),
+    extensions(("x-error-codes" = json!(join(&[
+        SESSION,
+        PROCESS,
+        &[
+            ErrorCode::ProcessNotRunning,
+            ErrorCode::LimitExceeded,
+        ],
+    ])))),
+)]
 pub(in crate::http) async fn attach(
     State(state): State<ApiState>,
     PathId(id): PathId,
