@@ -13,7 +13,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::api_error::ApiError;
 use super::body_limit::BodyLimit;
 use super::body_pace;
+use super::file_place::FilePlace;
 use super::guard::{self, Guard};
+use super::path_id::{PathId, WorkspacePathId};
 use super::request_id;
 use super::routes::{
     events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files, health,
@@ -79,21 +81,8 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .route("/v1/workspaces/{id}/fs/write", limited(post(workspace_files::write), FILE_BODY))
         .route("/v1/workspaces/{id}/fs/read", get(workspace_files::read))
         .route("/v1/workspaces/{id}/fs/upload", limited(post(workspace_files::upload), UPLOAD_BODY))
-        .route("/v1/sessions/{id}/fs/list", get(file_tree::list))
-        .route("/v1/sessions/{id}/fs/stat", get(file_tree::stat))
-        .route("/v1/sessions/{id}/fs/mkdir", post(file_tree::make_directory))
-        .route("/v1/sessions/{id}/fs/move", post(file_tree::rename))
-        .route("/v1/sessions/{id}/fs/copy", post(file_tree::copy))
-        .route("/v1/sessions/{id}/fs/remove", delete(file_tree::remove))
-        .route("/v1/sessions/{id}/fs/chmod", post(file_tree::change_mode))
-        .route("/v1/sessions/{id}/fs/raw", get(file_raw::download).merge(unlimited(put(file_raw::upload))))
-        .route("/v1/sessions/{id}/fs/edit", limited(post(file_edit::edit), FILE_BODY))
-        .route("/v1/sessions/{id}/fs/watch", get(file_watch::watch))
-        .route("/v1/sessions/{id}/fs/search", post(file_search::search))
-        .route(
-            "/v1/sessions/{id}/fs/archive",
-            get(file_archive::download).merge(unlimited(put(file_archive::upload))),
-        )
+        .merge(file_calls::<PathId>("/v1/sessions/{id}"))
+        .merge(file_calls::<WorkspacePathId>("/v1/workspaces/{id}"))
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))
@@ -103,6 +92,27 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::attach))
         .with_state(ApiState { sessions, guard })
+}
+
+/// The calls on files that a session and a workspace have alike.
+fn file_calls<P: FilePlace>(of: &str) -> Router<ApiState> {
+    let call = |name: &str| format!("{of}/fs/{name}");
+    Router::new()
+        .route(&call("list"), get(file_tree::list::<P>))
+        .route(&call("stat"), get(file_tree::stat::<P>))
+        .route(&call("mkdir"), post(file_tree::make_directory::<P>))
+        .route(&call("move"), post(file_tree::rename::<P>))
+        .route(&call("copy"), post(file_tree::copy::<P>))
+        .route(&call("remove"), delete(file_tree::remove::<P>))
+        .route(&call("chmod"), post(file_tree::change_mode::<P>))
+        .route(&call("raw"), get(file_raw::download::<P>).merge(unlimited(put(file_raw::upload::<P>))))
+        .route(&call("edit"), limited(post(file_edit::edit::<P>), FILE_BODY))
+        .route(&call("watch"), get(file_watch::watch::<P>))
+        .route(&call("search"), post(file_search::search::<P>))
+        .route(
+            &call("archive"),
+            get(file_archive::download::<P>).merge(unlimited(put(file_archive::upload::<P>))),
+        )
 }
 
 /// Gives a route a limit of its own for its bodies.

@@ -16,6 +16,7 @@ mod pending_file;
 mod permissions;
 mod removal;
 mod rename;
+mod reserve;
 mod tree_watch;
 mod tree_writer;
 mod visit;
@@ -43,6 +44,7 @@ pub use listing::{ListOptions, Listing};
 pub use pending_file::PendingFile;
 pub use removal::RemovalDepth;
 pub use rename::Existing;
+pub use reserve::Reserve;
 pub use tree_watch::{TreeWatch, WatchBounds, WatchDepth};
 pub use tree_writer::TreeWriter;
 pub use visit::{Unreadable, VisitEnd, Visited};
@@ -59,13 +61,20 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 pub struct RootDirectory {
     root: OwnedFd,
     user: u32,
+    reserve: Reserve,
 }
 
 impl RootDirectory {
     /// Wraps a directory, in which everything is done as the user with this uid and gid of the host.
     #[must_use]
     pub fn new(root: OwnedFd, user: u32) -> Self {
-        Self { root, user }
+        Self { root, user, reserve: Reserve::default() }
+    }
+
+    /// The same, where whatever is made leaves this much of the filesystem free.
+    #[must_use]
+    pub fn with_reserve(self, reserve: Reserve) -> Self {
+        Self { reserve, ..self }
     }
 
     /// Reads at most `limit` bytes of a regular file and says whether it goes on behind them. Blocking.
@@ -170,6 +179,7 @@ impl RootDirectory {
             Err(Errno::NOENT) if inside != b"/" => {
                 let (parent, name) = split(without_trailing_slashes(inside));
                 let above = self.open_parent(parent, path)?;
+                self.reserve.check(&above, path)?;
                 let made = match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
                     Ok(()) => true,
                     Err(Errno::EXIST) => false,

@@ -46,7 +46,7 @@ impl FileSpace {
         is_live: impl Fn() -> bool + Send + 'static,
     ) -> Result<tokio::sync::mpsc::Receiver<Piece>, SessionError> {
         // Never closed.
-        let permit = std::sync::Arc::clone(&self.archives).acquire_owned().await.ok();
+        let permit = std::sync::Arc::clone(&self.turns.archives).acquire_owned().await.ok();
         let first = path.clone();
         self.call(move |root| {
             let stop = &mut |_: &sandkasten_isolation::host::Visited<'_>| std::ops::ControlFlow::Break(());
@@ -82,13 +82,15 @@ impl FileSpace {
         ),
         SessionError,
     > {
-        let permit = std::sync::Arc::clone(&self.archives).acquire_owned().await.ok();
+        let permit = std::sync::Arc::clone(&self.turns.archives).acquire_owned().await.ok();
         let (sender, receiver) = tokio::sync::mpsc::channel(PIECES_IN_FLIGHT);
         let (done, outcome) = tokio::sync::oneshot::channel();
-        let root = self.root();
+        let (root, held) = (self.root(), self.held.clone());
         spawn(move || {
             let _permit = permit;
             let unpacked = unpack::unpack(&root, path.as_str(), format, pipe::Incoming::new(receiver));
+            // Whoever hears of the end may do with the workspace what they like.
+            drop(held);
             // Nobody waits for it where the client has gone.
             done.send(unpacked).ok();
         })?;

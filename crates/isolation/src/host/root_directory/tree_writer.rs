@@ -59,7 +59,7 @@ impl TreeWriter<'_> {
     pub fn begin_file(&self, relative: &[u8], mode: u32) -> Result<PendingFile, FileError> {
         self.inside(relative, |shown| {
             let (directory, name) = self.locate(relative, shown)?;
-            open_pending(directory, name.as_bytes(), Some(mode), shown)
+            open_pending(directory, name.as_bytes(), Some(mode), self.root.reserve, shown)
         })
     }
 
@@ -72,6 +72,7 @@ impl TreeWriter<'_> {
     pub fn symlink(&self, relative: &[u8], target: &[u8]) -> Result<(), FileError> {
         self.inside(relative, |shown| {
             let (directory, name) = self.locate(relative, shown)?;
+            self.root.reserve.check(&directory, shown)?;
             match symlinkat(target, &directory, &name) {
                 Err(Errno::EXIST)
                     if readlinkat(&directory, &name, Vec::new())
@@ -108,6 +109,7 @@ impl TreeWriter<'_> {
         }
         for name in relative.split(|byte| *byte == b'/') {
             let name = one_name(name, shown)?;
+            self.root.reserve.check(&directory, shown)?;
             let made = match mkdirat(&directory, &name, Mode::RWXU) {
                 Ok(()) => true,
                 Err(Errno::EXIST) => false,
