@@ -60,15 +60,48 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 #[derive(Debug)]
 pub struct RootDirectory {
     root: OwnedFd,
-    user: u32,
+    actor: Actor,
     reserve: Reserve,
+}
+
+/// With whose rights everything in a root directory is done.
+#[derive(Debug, Clone, Copy)]
+enum Actor {
+    /// The user of the host with this uid and gid.
+    User(u32),
+    /// Whoever runs this process, who has taken these permission bits from what they make.
+    Caller { umask: u32 },
 }
 
 impl RootDirectory {
     /// Wraps a directory, in which everything is done as the user with this uid and gid of the host.
     #[must_use]
     pub fn new(root: OwnedFd, user: u32) -> Self {
-        Self { root, user, reserve: Reserve::default() }
+        Self { root, actor: Actor::User(user), reserve: Reserve::default() }
+    }
+
+    /// Wraps a directory in which everything is done with the rights that this process has, as in its user's own files: those on
+    /// other mounts below belong to it. What a [`TreeWriter`] makes has none of the permission bits of `umask`.
+    #[must_use]
+    pub fn of_caller(root: OwnedFd, umask: u32) -> Self {
+        Self { root, actor: Actor::Caller { umask }, reserve: Reserve::default() }
+    }
+
+    /// The permission bits that an entry gets of those that it is to have.
+    fn permitted(&self, mode: u32) -> u32 {
+        match self.actor {
+            Actor::User(_) => mode & 0o777,
+            Actor::Caller { umask } => mode & 0o777 & !umask,
+        }
+    }
+
+    /// How a name below is opened: no link, no way up, and no other mount, but where the mounts are the caller's as well.
+    fn one_name(&self) -> ResolveFlags {
+        let single = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match self.actor {
+            Actor::User(_) => single | ResolveFlags::NO_XDEV,
+            Actor::Caller { .. } => single,
+        }
     }
 
     /// The same, where whatever is made leaves this much of the filesystem free.
@@ -97,13 +130,14 @@ impl RootDirectory {
     }
 
     /// Runs `work` with the filesystem ids of the sandbox user, and so without the capabilities that override file
-    /// permissions.
+    /// permissions; or as it is, where it is the caller's own.
     fn as_sandbox_user<T>(
         &self,
         path: &str,
         work: impl FnOnce() -> Result<T, FileError>,
     ) -> Result<T, FileError> {
-        let _identity = Identity::assume(self.user).map_err(|source| FileError::Other {
+        let Actor::User(user) = self.actor else { return work() };
+        let _identity = Identity::assume(user).map_err(|source| FileError::Other {
             action: "take the owner's ids for",
             path: path.to_owned(),
             source,

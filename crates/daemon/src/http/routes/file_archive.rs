@@ -98,6 +98,8 @@ fn refuse(error: UnpackArchiveError) -> ApiError {
     match error {
         UnpackArchiveError::File(error) => ApiError::of_file(SessionError::File(error)),
         UnpackArchiveError::TooLarge { .. } => ApiError::new(ErrorCode::FileTooLarge, message),
-        UnpackArchiveError::Read { .. } | UnpackArchiveError::Refused { .. } => ApiError::invalid(message),
+        UnpackArchiveError::Read { .. } | UnpackArchiveError::Empty | UnpackArchiveError::Refused { .. } => {
+            ApiError::invalid(message)
+        }
     }
 }
