@@ -379,7 +379,7 @@ impl Client {
         Ok(())
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.endpoint.base_url()))
     }
 
@@ -388,7 +388,7 @@ impl Client {
         self.request(method, &format!("/v1/sessions/{id}{path}"))
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
+    pub(crate) async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
         let response = self.send(request).await?;
         self.read_json(response).await
     }
@@ -400,7 +400,7 @@ impl Client {
     }
 
     /// Sends a request and returns the response if it is a success.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
         let response = request.send().await.map_err(|source| self.unreachable(source))?;
         let status = response.status();
         if status.is_success() {
@@ -416,7 +416,7 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, source: reqwest::Error) -> RequestError {
+    pub(crate) fn unreachable(&self, source: reqwest::Error) -> RequestError {
         // The URL is said beside it already, in the form that the user knows.
         RequestError::Unreachable { url: self.endpoint.to_string(), source: Box::new(source.without_url()) }
     }

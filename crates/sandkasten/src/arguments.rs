@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop, version,
-    workspace,
+    config, cp, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop,
+    version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -79,6 +79,12 @@ pub(crate) enum Command {
     Create(create::CreateArguments),
     /// Run a command in a session's shell
     Exec(exec::ExecArguments),
+    /// Copy files between this host and a session
+    ///
+    /// A file becomes DST, or is put into it where DST is a directory. So is a directory, with all that is in it; its contents alone where
+    /// SRC ends with /. - is the content of a file, or a tar archive where the other side is a directory. Permissions are kept, less the
+    /// umask on this host; owners are not. What comes out of a session is written through no link, and no setuid bit or device is taken.
+    Cp(cp::CpArguments),
     /// List sessions
     #[command(visible_alias = "list")]
     Ps(ps::PsArguments),
@@ -89,7 +95,7 @@ pub(crate) enum Command {
     /// Import, list, validate and remove images
     #[command(subcommand)]
     Image(image::ImageCommand),
-    /// List, create, copy, rename and remove workspaces
+    /// List, create, copy, rename and remove workspaces, and copy files in and out
     #[command(subcommand)]
     Workspace(workspace::WorkspaceCommand),
     /// Check what this host can do

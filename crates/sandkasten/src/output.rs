@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Exit};
+use crate::table::printable;
 
 /// Whether text may carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,8 +29,13 @@ pub(crate) fn stderr_colour() -> Colour {
 
 /// Writes text to standard output as it is, at once. A reader that went away is an error of kind `BrokenPipe`.
 pub(crate) fn write(text: &str) -> io::Result<()> {
+    write_bytes(text.as_bytes())
+}
+
+/// Writes bytes as [`write`] does it.
+pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(bytes)?;
     stdout.flush()
 }
 
@@ -98,9 +104,9 @@ fn colour(terminal: bool, refused: bool) -> Colour {
 
 fn render(error: &CliError, colour: Colour) -> String {
     let label = paint("31;1", "error", colour);
-    // A reason with an excerpt of a file has more lines; they stay together.
-    let why = error.why.replace('\n', "\n       ");
-    let mut text = format!("{label}: {}\n  why: {why}", error.what);
+    // A reason with an excerpt of a file has more lines; they stay together. Names in it may be a sandbox's.
+    let why: Vec<String> = error.why.lines().map(printable).collect();
+    let mut text = format!("{label}: {}\n  why: {}", printable(&error.what), why.join("\n       "));
     if !error.hint.is_empty() {
         text.push_str(&format!("\n  try: {}", error.hint));
     }

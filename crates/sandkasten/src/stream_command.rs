@@ -11,7 +11,7 @@ use crate::interrupt::{Interrupt, Interrupts};
 use crate::output;
 
 /// The status by which shells report that the reader of a pipe went away: 128 + SIGPIPE.
-const BROKEN_PIPE_STATUS: u8 = 141;
+pub(crate) const BROKEN_PIPE_STATUS: u8 = 141;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

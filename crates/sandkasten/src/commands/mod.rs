@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod config;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
@@ -42,6 +43,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Logs(arguments) => logs::run(global, arguments),
         Command::Run(arguments) => run::run(global, &arguments).await,
         Command::Create(arguments) => create::run(global, &arguments).await,
+        Command::Cp(arguments) => cp::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,
         Command::Ps(arguments) => ps::run(global, &arguments).await,
         Command::Rm(arguments) => rm::run(global, &arguments).await,
