@@ -384,7 +384,7 @@ impl Client {
     }
 
     /// Starts a request about a session. The type of the id guarantees that it needs no escaping.
-    fn session_request(&self, method: Method, id: &SessionId, path: &str) -> RequestBuilder {
+    pub(crate) fn session_request(&self, method: Method, id: &SessionId, path: &str) -> RequestBuilder {
         self.request(method, &format!("/v1/sessions/{id}{path}"))
     }
 

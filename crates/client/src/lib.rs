@@ -10,6 +10,7 @@ mod event_parser;
 mod event_reader;
 mod exec_stream;
 mod files;
+mod processes;
 mod request_error;
 mod session_filter;
 mod watch_stream;

@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, cp, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop,
-    version, workspace,
+    config, cp, create, daemon, doctor, exec, image, logs, processes, ps, rm, run, security, stats, status,
+    stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -88,6 +88,10 @@ pub(crate) enum Command {
     /// List sessions
     #[command(visible_alias = "list")]
     Ps(ps::PsArguments),
+    /// List the processes and commands of a session
+    Processes(processes::ProcessesArguments),
+    /// End processes and commands of a session, or send them a signal
+    Kill(processes::KillArguments),
     /// Destroy sessions
     Rm(rm::RmArguments),
     /// Show what sessions use

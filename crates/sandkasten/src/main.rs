@@ -13,6 +13,7 @@ mod private_daemon;
 mod stream_command;
 
 mod cli_error;
+mod environment_argument;
 mod human;
 mod interrupt;
 mod label_argument;

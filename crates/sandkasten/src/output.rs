@@ -3,6 +3,7 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use rustix::fs::fstat;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Exit};
@@ -37,6 +38,19 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
     stdout.flush()
+}
+
+/// Writes text to standard error as it is, at once. A reader that went away is an error of kind `BrokenPipe`.
+pub(crate) fn write_error(text: &str) -> io::Result<()> {
+    io::stderr().lock().write_all(text.as_bytes())
+}
+
+/// Whether standard output and standard error are the same file, pipe or terminal.
+pub(crate) fn is_one_place() -> bool {
+    let [output, error] = [fstat(rustix::stdio::stdout()), fstat(rustix::stdio::stderr())];
+    output.is_ok_and(|output| {
+        error.is_ok_and(|error| (output.st_dev, output.st_ino) == (error.st_dev, error.st_ino))
+    })
 }
 
 /// Prints text and a line end.

@@ -8,6 +8,7 @@ pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod logs;
+pub(crate) mod processes;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
@@ -45,6 +46,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Create(arguments) => create::run(global, &arguments).await,
         Command::Cp(arguments) => cp::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,
+        Command::Processes(arguments) => processes::list(global, &arguments).await,
+        Command::Kill(arguments) => processes::kill(global, &arguments).await,
         Command::Ps(arguments) => ps::run(global, &arguments).await,
         Command::Rm(arguments) => rm::run(global, &arguments).await,
         Command::Stats(arguments) => stats::run(global, &arguments).await,
