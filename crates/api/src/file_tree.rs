@@ -1,4 +1,4 @@
-//! Files and directories of a session as things to list, make, move, copy and remove; their content only as raw bytes.
+//! Files and directories of a session or a workspace as things to list, make, move, copy and remove; their content only as raw bytes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

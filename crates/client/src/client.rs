@@ -392,7 +392,7 @@ impl Client {
         Ok(())
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.endpoint.base_url()))
     }
 
@@ -401,7 +401,7 @@ impl Client {
         self.request(method, &format!("/v1/sessions/{id}{path}"))
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
+    pub(crate) async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
         let response = self.send(request).await?;
         self.read_json(response).await
     }

@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, daemon, doctor, exec, image, logs, openapi, ps, rm, run, security, shell, stats, status,
-    stop, version, workspace,
+    config, cp, create, daemon, doctor, exec, image, logs, openapi, processes, ps, rm, run, security, shell,
+    stats, status, stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -81,9 +81,19 @@ pub(crate) enum Command {
     Exec(exec::ExecArguments),
     /// Open a terminal of a session, as ssh would
     Shell(shell::ShellArguments),
+    /// Copy files between this host and a session
+    ///
+    /// A file becomes DST, or is put into it where DST is a directory. So is a directory, with all that is in it; its contents alone where
+    /// SRC ends with /. - is the content of a file, or a tar archive where the other side is a directory. Permissions are kept, less the
+    /// umask on this host; owners are not. What comes out of a session is written through no link, and no setuid bit or device is taken.
+    Cp(cp::CpArguments),
     /// List sessions
     #[command(visible_alias = "list")]
     Ps(ps::PsArguments),
+    /// List the processes and commands of a session
+    Processes(processes::ProcessesArguments),
+    /// End processes and commands of a session, or send them a signal
+    Kill(processes::KillArguments),
     /// Destroy sessions
     Rm(rm::RmArguments),
     /// Show what sessions use
@@ -91,7 +101,7 @@ pub(crate) enum Command {
     /// Import, list, validate and remove images
     #[command(subcommand)]
     Image(image::ImageCommand),
-    /// List, create, copy, rename and remove workspaces
+    /// List, create, copy, rename and remove workspaces, and copy files in and out
     #[command(subcommand)]
     Workspace(workspace::WorkspaceCommand),
     /// Check what this host can do

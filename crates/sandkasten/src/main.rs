@@ -8,6 +8,7 @@ mod arguments;
 mod commands;
 
 mod connection;
+mod copy;
 mod private_daemon;
 mod stream_command;
 mod terminal;
@@ -19,6 +20,7 @@ mod interrupt;
 mod label_argument;
 mod logging;
 mod output;
+mod progress_line;
 mod session_reference;
 mod shell_quote;
 mod table;

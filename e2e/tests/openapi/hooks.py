@@ -127,7 +127,7 @@ def before_load_schema(context, raw_schema):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    name = case.operation.definition.raw.get("operationId")
+    name = case.operation.definition.raw.get("operationId").removeprefix("workspace_")
     if (case.headers or {}).get("Idempotency-Key") and not is_drawn_against_the_document(case, "header"):
         # Nearly all drawn keys are the same, and would be refused with another body.
         case.headers["Idempotency-Key"] += f".{next(KEYS)}"
@@ -162,7 +162,7 @@ def before_call(context, case, kwargs):
 
 @schemathesis.hook
 def after_call(context, case, response):
-    name = case.operation.definition.raw.get("operationId")
+    name = case.operation.definition.raw.get("operationId").removeprefix("workspace_")
     if response.status_code == 201 and name == "create_session":
         api("DELETE", f"/v1/sessions/{response.json()['id']}")
     if name == "update_session" and response.status_code == 200:

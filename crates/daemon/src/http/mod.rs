@@ -7,6 +7,7 @@ mod body_pace;
 mod byte_range;
 mod event_stream;
 mod exec_request;
+mod file_place;
 mod file_request;
 mod guard;
 mod idempotency_key;

@@ -4,20 +4,24 @@ use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::MethodRouter;
+use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_STDIN_BYTES, MAX_UPLOAD_BYTES};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::__dev::SchemaReferences;
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Paths;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 use super::api_error::ApiError;
 use super::body_limit::BodyLimit;
 use super::body_pace;
+use super::file_place::FilePlace;
 use super::guard::{self, Guard};
 use super::openapi;
+use super::path_id::{PathId, WorkspacePathId};
 use super::request_id;
 use super::routes::{
     document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
@@ -81,7 +85,7 @@ pub(super) fn describe() -> OpenApi {
 /// its successes, and under `x-error-codes` the error codes of its own; the comment above it is the text about it. Handlers of one line
 /// have one path. `OpenApiRouter::route` would add what is not described, and a test refuses it.
 fn table() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(openapi::base())
+    let table = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(health::show))
         .routes(routes!(document::show))
         .routes(routes!(sessions::list, sessions::create))
@@ -110,21 +114,36 @@ fn table() -> OpenApiRouter<ApiState> {
         .routes(routes!(workspace_files::list))
         .routes(limited(routes!(workspace_files::write), FILE_BODY))
         .routes(routes!(workspace_files::read))
-        .routes(limited(routes!(workspace_files::upload), UPLOAD_BODY))
-        .routes(routes!(file_tree::list))
-        .routes(routes!(file_tree::stat))
-        .routes(routes!(file_tree::make_directory))
-        .routes(routes!(file_tree::rename))
-        .routes(routes!(file_tree::copy))
-        .routes(routes!(file_tree::remove))
-        .routes(routes!(file_tree::change_mode))
-        .routes(routes!(file_raw::download))
-        .routes(unlimited(routes!(file_raw::upload)))
-        .routes(limited(routes!(file_edit::edit), FILE_BODY))
-        .routes(routes!(file_watch::watch))
-        .routes(routes!(file_search::search))
-        .routes(routes!(file_archive::download))
-        .routes(unlimited(routes!(file_archive::upload)))
+        .routes(limited(routes!(workspace_files::upload), UPLOAD_BODY));
+    file_calls::<WorkspacePathId>(file_calls::<PathId>(table))
+}
+
+/// The calls on files that a session and a workspace have alike, one a line. `D` is the description that `#[utoipa::path]` makes of
+/// the handler; `routes!` cannot name a handler that is generic.
+fn file_calls<P: FilePlace>(table: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
+    table
+        .routes(file_call::<P, file_tree::__path_list>(get(file_tree::list::<P>)))
+        .routes(file_call::<P, file_tree::__path_stat>(get(file_tree::stat::<P>)))
+        .routes(file_call::<P, file_tree::__path_make_directory>(post(file_tree::make_directory::<P>)))
+        .routes(file_call::<P, file_tree::__path_rename>(post(file_tree::rename::<P>)))
+        .routes(file_call::<P, file_tree::__path_copy>(post(file_tree::copy::<P>)))
+        .routes(file_call::<P, file_tree::__path_remove>(delete(file_tree::remove::<P>)))
+        .routes(file_call::<P, file_tree::__path_change_mode>(post(file_tree::change_mode::<P>)))
+        .routes(file_call::<P, file_raw::__path_download>(get(file_raw::download::<P>)))
+        .routes(unlimited(file_call::<P, file_raw::__path_upload>(put(file_raw::upload::<P>))))
+        .routes(limited(file_call::<P, file_edit::__path_edit>(post(file_edit::edit::<P>)), FILE_BODY))
+        .routes(file_call::<P, file_watch::__path_watch>(get(file_watch::watch::<P>)))
+        .routes(file_call::<P, file_search::__path_search>(post(file_search::search::<P>)))
+        .routes(file_call::<P, file_archive::__path_download>(get(file_archive::download::<P>)))
+        .routes(unlimited(file_call::<P, file_archive::__path_upload>(put(file_archive::upload::<P>))))
+}
+
+fn file_call<P: FilePlace, D: utoipa::Path + SchemaReferences>(route: MethodRouter<ApiState>) -> Described {
+    let (mut schemas, mut paths, mut operation) = (Vec::new(), Paths::new(), D::operation());
+    D::schemas(&mut schemas);
+    let path = P::describe(&D::path(), &mut operation);
+    paths.add_path_operation(path, D::methods(), operation);
+    (schemas, paths, route)
 }
 
 /// Gives a route a limit of its own for its bodies.

@@ -38,6 +38,7 @@ mod terminal;
 mod unified_diff;
 mod update;
 mod verdict;
+mod workspace_files;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -83,8 +84,10 @@ pub(crate) use session_error::SessionError;
 pub(crate) use unified_diff::UnifiedDiff;
 pub(crate) use update::Update;
 pub(crate) use verdict::parse_signal;
+pub(crate) use workspace_files::{MissingWorkspace, WorkspaceFiles};
 
 use file_watch::WatchLimits;
+use workspace_files::WorkspaceTurns;
 
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
@@ -110,6 +113,7 @@ struct Inner {
     store: Store,
     workspaces: Workspaces,
     watch_limits: WatchLimits,
+    workspace_turns: WorkspaceTurns,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     /// Creates that are under way, which count against the limit as well.
     creating: std::sync::atomic::AtomicUsize,
@@ -161,6 +165,7 @@ impl Sessions {
                 store,
                 workspaces,
                 watch_limits: WatchLimits::of_this_host(),
+                workspace_turns: WorkspaceTurns::default(),
                 live: RwLock::default(),
                 creating: std::sync::atomic::AtomicUsize::new(0),
                 expiry_changed: Notify::new(),

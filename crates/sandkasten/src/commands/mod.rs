@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod config;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
@@ -8,6 +9,7 @@ pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod logs;
 pub(crate) mod openapi;
+pub(crate) mod processes;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
@@ -44,8 +46,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Logs(arguments) => logs::run(global, arguments),
         Command::Run(arguments) => run::run(global, &arguments).await,
         Command::Create(arguments) => create::run(global, &arguments).await,
+        Command::Cp(arguments) => cp::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,
         Command::Shell(arguments) => shell::run(global, &arguments).await,
+        Command::Processes(arguments) => processes::list(global, &arguments).await,
+        Command::Kill(arguments) => processes::kill(global, &arguments).await,
         Command::Ps(arguments) => ps::run(global, &arguments).await,
         Command::Rm(arguments) => rm::run(global, &arguments).await,
         Command::Stats(arguments) => stats::run(global, &arguments).await,

@@ -191,7 +191,7 @@ async fn hear(reader: &mut TerminalReader, heard: &mut Heard) -> Result<Left, Br
             Ok(TerminalFrame::Output(bytes)) => {
                 heard.offset = heard.offset.saturating_add(bytes.len() as u64);
                 let stream = heard.stream.unwrap_or(StreamName::Stdout);
-                match output::write_bytes(stream, &bytes) {
+                match output::write_stream(stream, &bytes) {
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Left::Unread),
                     Err(error) => {
                         let hint = "check where the output goes";

@@ -2,6 +2,8 @@
 //! of its operation are made; `INVALID_REQUEST`, `UNAUTHORIZED` and `INTERNAL_ERROR` need not be named.
 
 use sandkasten_api::error::ErrorCode;
+use serde::Deserialize;
+use utoipa::openapi::path::Operation;
 
 /// The extension of an operation that lists its codes. It is not part of the finished document.
 pub(super) const CODES: &str = "x-error-codes";
@@ -37,6 +39,16 @@ pub(in crate::http) const WORKSPACES: &[ErrorCode] = &[ErrorCode::InvalidWorkspa
 /// Of what needs a workspace that is there, besides [`WORKSPACES`].
 pub(in crate::http) const WORKSPACE: &[ErrorCode] =
     &[ErrorCode::WorkspaceNotFound, ErrorCode::WorkspaceInUse];
+
+/// Replaces codes that an operation names by others.
+pub(in crate::http) fn replace(operation: &mut Operation, these: &[ErrorCode], by: &[&[ErrorCode]]) {
+    let Some(extensions) = &mut operation.extensions else { return };
+    let Some(named) = extensions.remove(CODES) else { return };
+    let named = Vec::<ErrorCode>::deserialize(named).expect("handlers name codes by constants of the type");
+    let kept = named.into_iter().filter(|code| !these.contains(code));
+    let codes: Vec<ErrorCode> = kept.chain(join(by)).collect();
+    extensions.insert(CODES.to_owned(), serde_json::json!(codes));
+}
 
 /// Joins lists, for the extension.
 pub(in crate::http) fn join(lists: &[&[ErrorCode]]) -> Vec<ErrorCode> {

@@ -18,13 +18,14 @@ use sandkasten_isolation::host::FileVersion;
 
 use crate::http::api_error::ApiError;
 use crate::http::byte_range::{self, Wanted};
+use crate::http::file_place::{FilePlace, OpenFiles};
 use crate::http::file_request::parse_mode;
 use crate::http::json_body::came_too_slowly;
 use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
-use crate::session::{FilePath, OpenFile, PIECE_BYTES, SessionFiles, Upload};
+use crate::session::{OpenFile, PIECE_BYTES, Upload};
 
 /// How much of a body is read to its end after the answer is known, so that the client hears it.
 const DRAINED_BYTES: u64 = 256 << 20;
@@ -72,14 +73,14 @@ const DRAINED_BYTES: u64 = 256 << 20;
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
 )]
-pub(in crate::http) async fn download(
+pub(in crate::http) async fn download<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<FilePathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let path = FilePath::parse(&query.path)?;
-    let files = state.sessions.files(&id).await?;
+    let path = P::parse(&query.path)?;
+    let files = place.open(&state).await?;
     let file = files.space().open(path).await.map_err(ApiError::of_file)?;
     let size = file.version.size;
     let tag = entity_tag(&file.version);
@@ -116,7 +117,7 @@ pub(in crate::http) async fn download(
 
 /// The bytes of a range. A file that shrinks meanwhile, or a session that ends, ends the connection: the client cannot take
 /// what came for the whole.
-fn pieces(file: OpenFile, files: SessionFiles, range: Range<u64>) -> Body {
+fn pieces(file: OpenFile, files: OpenFiles, range: Range<u64>) -> Body {
     Body::from_stream(unfold((file, files, range), async |(file, files, mut range)| {
         if range.is_empty() {
             return None;
@@ -147,15 +148,15 @@ fn pieces(file: OpenFile, files: SessionFiles, range: Range<u64>) -> Body {
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
 )]
-pub(in crate::http) async fn upload(
+pub(in crate::http) async fn upload<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<RawUploadQuery>,
     request: Request,
 ) -> Result<Json<RawUploadResponse>, ApiError> {
-    let path = FilePath::parse(&query.path)?;
+    let path = P::parse(&query.path)?;
     let mode = query.mode.as_deref().map(parse_mode).transpose()?;
-    let files = state.sessions.files(&id).await?;
+    let files = place.open_or_make(&state).await?;
     let mut body = request.into_body().into_data_stream();
     let received = match files.space().upload(path.clone(), mode).await {
         Ok(upload) => receive(&mut body, upload, &files).await,
@@ -164,7 +165,9 @@ pub(in crate::http) async fn upload(
     if received.is_err() {
         drain(&mut body).await;
     }
-    Ok(Json(RawUploadResponse { ok: true, path: path.as_str().to_owned(), bytes: received? }))
+    let bytes = received?;
+    files.keep();
+    Ok(Json(RawUploadResponse { ok: true, path: path.as_str().to_owned(), bytes }))
 }
 
 /// Reads on, up to a limit: a client that is still sending does not listen.
@@ -181,7 +184,7 @@ pub(super) async fn drain(body: &mut axum::body::BodyDataStream) {
 async fn receive(
     body: &mut axum::body::BodyDataStream,
     mut upload: Upload,
-    files: &SessionFiles,
+    files: &OpenFiles,
 ) -> Result<u64, ApiError> {
     let mut bytes = 0;
     let mut piece = Vec::new();

@@ -12,6 +12,7 @@ use sandkasten_api::limits::MAX_TREE_DEPTH;
 use sandkasten_isolation::host::{Entry, EntryKind, Existing, Parents};
 
 use crate::http::api_error::ApiError;
+use crate::http::file_place::FilePlace;
 use crate::http::file_request::parse_mode;
 use crate::http::json_body::JsonBody;
 use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
@@ -32,12 +33,12 @@ use crate::session::{FilePath, Glob};
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
 )]
-pub(in crate::http) async fn list(
+pub(in crate::http) async fn list<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<ListFilesQuery>,
 ) -> Result<Json<ListFilesResponse>, ApiError> {
-    let path = FilePath::parse(query.path.as_deref().unwrap_or("."))?;
+    let path = P::parse(query.path.as_deref().unwrap_or("."))?;
     let glob = query.glob.as_deref().map(Glob::parse).transpose()?;
     let levels = match query.depth {
         None if glob.is_some() => MAX_TREE_DEPTH,
@@ -47,7 +48,7 @@ pub(in crate::http) async fn list(
             return Err(ApiError::invalid(format!("depth is {depth}; allowed are 1 to {MAX_TREE_DEPTH}")));
         }
     };
-    let files = state.sessions.files(&id).await?;
+    let files = place.open(&state).await?;
     let listing = files.space().list(path.clone(), levels, glob).await.map_err(ApiError::of_file)?;
     let entries = listing.entries.into_iter().map(|entry| describe(&path, entry)).collect();
     Ok(Json(ListFilesResponse { path: path.as_str().to_owned(), entries, truncated: listing.truncated }))
@@ -65,13 +66,13 @@ pub(in crate::http) async fn list(
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
 )]
-pub(in crate::http) async fn stat(
+pub(in crate::http) async fn stat<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<FilePathQuery>,
 ) -> Result<Json<FileEntry>, ApiError> {
-    let path = FilePath::parse(&query.path)?;
-    let files = state.sessions.files(&id).await?;
+    let path = P::parse(&query.path)?;
+    let files = place.open(&state).await?;
     let entry = files.space().look_at(path.clone()).await.map_err(ApiError::of_file)?;
     Ok(Json(describe(&path, entry)))
 }
@@ -89,16 +90,17 @@ pub(in crate::http) async fn stat(
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
 )]
-pub(in crate::http) async fn make_directory(
+pub(in crate::http) async fn make_directory<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     JsonBody(request): JsonBody<MakeDirectoryRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let path = FilePath::parse(&request.path)?;
+    let path = P::parse(&request.path)?;
     let mode = request.mode.as_deref().map_or(Ok(0o755), parse_mode)?;
     let parents = if request.parents { Parents::Made } else { Parents::Required };
-    let files = state.sessions.files(&id).await?;
+    let files = place.open_or_make(&state).await?;
     files.space().make_directory(path, mode, parents).await.map_err(ApiError::of_file)?;
+    files.keep();
     Ok(Json(Acknowledged { ok: true }))
 }
 
@@ -115,13 +117,13 @@ pub(in crate::http) async fn make_directory(
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
 )]
-pub(in crate::http) async fn rename(
+pub(in crate::http) async fn rename<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     JsonBody(request): JsonBody<MoveFileRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let (from, to, existing) = parse_move(&request)?;
-    let files = state.sessions.files(&id).await?;
+    let (from, to, existing) = parse_move::<P>(&request)?;
+    let files = place.open(&state).await?;
     files.space().rename(from, to, existing).await.map_err(ApiError::of_file)?;
     Ok(Json(Acknowledged { ok: true }))
 }
@@ -139,13 +141,13 @@ pub(in crate::http) async fn rename(
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
 )]
-pub(in crate::http) async fn copy(
+pub(in crate::http) async fn copy<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     JsonBody(request): JsonBody<MoveFileRequest>,
 ) -> Result<Json<CopyFileResponse>, ApiError> {
-    let (from, to, existing) = parse_move(&request)?;
-    let files = state.sessions.files(&id).await?;
+    let (from, to, existing) = parse_move::<P>(&request)?;
+    let files = place.open(&state).await?;
     let copied = files.space().copy(from, to, existing).await.map_err(ApiError::of_file)?;
     Ok(Json(CopyFileResponse {
         ok: true,
@@ -167,13 +169,13 @@ pub(in crate::http) async fn copy(
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
 )]
-pub(in crate::http) async fn remove(
+pub(in crate::http) async fn remove<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<RemoveFileQuery>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let path = parse_below(&query.path)?;
-    let files = state.sessions.files(&id).await?;
+    let path = parse_below::<P>(&query.path)?;
+    let files = place.open(&state).await?;
     let removed = if query.recursive {
         files.space().remove_tree(path).await
     } else {
@@ -196,26 +198,26 @@ pub(in crate::http) async fn remove(
     ),
     extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
 )]
-pub(in crate::http) async fn change_mode(
+pub(in crate::http) async fn change_mode<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     JsonBody(request): JsonBody<ChangeModeRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let path = FilePath::parse(&request.path)?;
+    let path = P::parse(&request.path)?;
     let mode = parse_mode(&request.mode)?;
-    let files = state.sessions.files(&id).await?;
+    let files = place.open(&state).await?;
     files.space().set_mode(path, mode).await.map_err(ApiError::of_file)?;
     Ok(Json(Acknowledged { ok: true }))
 }
 
-fn parse_move(request: &MoveFileRequest) -> Result<(FilePath, FilePath, Existing), ApiError> {
+fn parse_move<P: FilePlace>(request: &MoveFileRequest) -> Result<(FilePath, FilePath, Existing), ApiError> {
     let existing = if request.overwrite { Existing::Replaced } else { Existing::Kept };
-    Ok((parse_below(&request.from)?, parse_below(&request.to)?, existing))
+    Ok((parse_below::<P>(&request.from)?, parse_below::<P>(&request.to)?, existing))
 }
 
 /// A path that is not the workspace itself.
-fn parse_below(path: &str) -> Result<FilePath, ApiError> {
-    let path = FilePath::parse(path)?;
+fn parse_below<P: FilePlace>(path: &str) -> Result<FilePath, ApiError> {
+    let path = P::parse(path)?;
     if path.is_workspace() {
         return Err(ApiError::invalid("/workspace itself stays where it is; name something below it"));
     }
@@ -224,10 +226,7 @@ fn parse_below(path: &str) -> Result<FilePath, ApiError> {
 
 fn describe(base: &FilePath, entry: Entry) -> FileEntry {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let path = match text(&entry.path) {
-        below if below.is_empty() => base.as_str().to_owned(),
-        below => format!("{}/{below}", base.as_str()),
-    };
+    let path = base.show_below(&entry.path);
     let (seconds, nanoseconds) = entry.modified;
     let nanoseconds = i32::try_from(nanoseconds).unwrap_or(0);
     FileEntry {

@@ -39,8 +39,7 @@ pub(in crate::http) async fn list(
     CheckedQuery(query): CheckedQuery<ListDirectoryQuery>,
 ) -> Result<Json<DirectoryListing>, ApiError> {
     let path = FilePath::in_workspace(query.path.as_deref().unwrap_or("/"))?;
-    let listing =
-        state.sessions.workspaces().run(move |all| all.list_directory(&id, path.relative())).await?;
+    let listing = state.sessions.workspaces().run(move |all| all.list_directory(&id, path.as_str())).await?;
     let entries = listing.entries.into_iter().map(|entry| DirectoryEntry {
         name: String::from_utf8_lossy(&entry.path).into_owned(),
         is_dir: entry.kind == EntryKind::Directory,
@@ -66,7 +65,7 @@ pub(in crate::http) async fn write(
     WorkspacePathId(id): WorkspacePathId,
     JsonBody(request): JsonBody<WriteFileRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    let path = FilePath::in_workspace(&request.path)?.relative().to_owned();
+    let path = FilePath::in_workspace(&request.path)?.as_str().to_owned();
     let NewContent { bytes: content, mode } = NewContent::of(request)?;
     let file = NewFile { path, content, mode };
     state.sessions.workspaces().run(move |all| all.write_files(&id, &[file])).await?;
@@ -90,7 +89,7 @@ pub(in crate::http) async fn read(
     WorkspacePathId(id): WorkspacePathId,
     CheckedQuery(query): CheckedQuery<ReadFileQuery>,
 ) -> Result<Json<ReadFileResponse>, ApiError> {
-    let path = FilePath::in_workspace(&query.path)?.relative().to_owned();
+    let path = FilePath::in_workspace(&query.path)?.as_str().to_owned();
     let limit = read_limit(query.max_bytes)?;
     let shown = path.clone();
     let (content, truncated) =
@@ -122,7 +121,7 @@ pub(in crate::http) async fn upload(
         .join_all(upload.files)?
         .into_iter()
         .map(|(path, content)| NewFile {
-            path: path.relative().to_owned(),
+            path: path.as_str().to_owned(),
             content: content.to_vec(),
             mode: None,
         })

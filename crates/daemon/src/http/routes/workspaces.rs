@@ -49,7 +49,15 @@ pub(in crate::http) async fn remove(
     State(state): State<ApiState>,
     WorkspacePathId(id): WorkspacePathId,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    state.sessions.workspaces().run(move |all| all.remove(&id)).await?;
+    state
+        .sessions
+        .workspaces()
+        .run({
+            let id = id.clone();
+            move |all| all.remove(&id)
+        })
+        .await?;
+    state.sessions.end_workspace_watches(&id);
     Ok(Json(Acknowledged { ok: true }))
 }
 
@@ -101,7 +109,15 @@ pub(in crate::http) async fn rename(
     JsonBody(request): JsonBody<WorkspaceTarget>,
 ) -> Result<Json<Acknowledged>, ApiError> {
     let to: WorkspaceId = request.to.parse()?;
-    state.sessions.workspaces().run(move |all| all.rename(&id, &to)).await?;
+    state
+        .sessions
+        .workspaces()
+        .run({
+            let id = id.clone();
+            move |all| all.rename(&id, &to)
+        })
+        .await?;
+    state.sessions.end_workspace_watches(&id);
     Ok(Json(Acknowledged { ok: true }))
 }
 

@@ -1,11 +1,11 @@
 //! `image import`: an image out of a tar archive.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal, Read};
+use std::io::{self, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use sandkasten_image::{
@@ -13,10 +13,8 @@ use sandkasten_image::{
 };
 
 use crate::cli_error::{CliError, Exit};
+use crate::progress_line::ProgressLine;
 use crate::{human, output};
-
-/// How often a terminal is told how far it is.
-const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Arguments of `image import`.
 #[derive(Debug, Args)]
@@ -33,14 +31,14 @@ pub(crate) struct ImportArguments {
 /// Imports an archive and prints the name of the image.
 pub(super) fn run(store: &ImageStore, arguments: &ImportArguments) -> Result<ExitCode, CliError> {
     let started = Instant::now();
-    let mut progress = ProgressLine::new(started);
+    let mut progress = ProgressLine::new();
     let archive = open(&arguments.tar)?;
     let result =
         store.import_tar_with_progress(&arguments.name, archive, &UnpackLimits::default(), &mut |now| {
-            progress.show(now);
+            progress.show(|| shown(now));
             ControlFlow::Continue(())
         });
-    progress.clear();
+    drop(progress);
     let report = result.map_err(|error| {
         let what = format!("cannot import {} as image {}", arguments.tar.display(), arguments.name);
         let (hint, exit) = advice(&error);
@@ -111,31 +109,6 @@ fn remarks(report: &ImportReport) -> Vec<String> {
     remarks
 }
 
-/// A line on a terminal that says how far it is; nothing anywhere else.
-struct ProgressLine {
-    started: Instant,
-    shown: Option<Instant>,
-    terminal: bool,
-}
-
-impl ProgressLine {
-    fn new(started: Instant) -> Self {
-        Self { started, shown: None, terminal: io::stderr().is_terminal() }
-    }
-
-    fn show(&mut self, now: Progress) {
-        let last = self.shown.unwrap_or(self.started);
-        if !self.terminal || last.elapsed() < PROGRESS_INTERVAL {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let entries = human::grouped(now.entries);
-        output::note_in_place(&format!("importing: {entries} entries, {}", human::bytes(now.archive_bytes)));
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            output::note_in_place("");
-        }
-    }
+fn shown(now: Progress) -> String {
+    format!("importing: {} entries, {}", human::grouped(now.entries), human::bytes(now.archive_bytes))
 }
