@@ -18,6 +18,7 @@ mod reader;
 mod requests;
 mod shell;
 mod supply;
+mod waiting_place;
 
 use std::error::Error;
 use std::os::fd::AsFd;

@@ -23,6 +23,7 @@ use sandkasten_isolation::enter::{Entered, SpawnError, StartProcess, peer_has_re
 use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference};
 
 use crate::dialect::{Dialect, Secrets};
+use crate::waiting_place::{self, WaitingPlace};
 
 /// A bound on a shell that hangs before it reads its first line; a start takes a millisecond or two.
 const START_SECONDS: i64 = 15;
@@ -67,6 +68,8 @@ pub(crate) struct Shell {
     input: OwnedFd,
     report: OwnedFd,
     consumption: OwnedFd,
+    /// Where it is not safe for it to wait at its standard input.
+    waiting_place: Option<WaitingPlace>,
 }
 
 /// Why there is no shell.
@@ -131,9 +134,14 @@ impl Shell {
             terminal: false,
         }
         .spawn(entered)?;
-        let shell =
-            Self { dialect, pid: process.pid, descriptor: process.descriptor, input, report, consumption };
         drop((their_input, their_report));
+        let pid = process.pid;
+        let waiting_place = waiting_place::is_needed_by(program)
+            .then(|| WaitingPlace::new(&entered.control, pid))
+            .transpose()
+            .map_err(|source| ShellError::Channel { source })?;
+        let shell =
+            Self { dialect, pid, descriptor: process.descriptor, input, report, consumption, waiting_place };
         shell.await_first_line(program)?;
         Ok(shell)
     }
@@ -211,8 +219,6 @@ impl Shell {
             // Something may have read the line before in the shell's stead.
             format!("{status}=${{{status}-$?}}"),
             self.dialect.report_line(secrets),
-            // Read only when the report has been made: what tells a report that is missing from one that is late.
-            String::new(),
         ])
     }
 
@@ -228,17 +234,18 @@ impl Shell {
                 r"\unset -f builtin printf command unset".to_owned(),
                 r"\unset POSIXLY_CORRECT".to_owned(),
                 report,
-                String::new(),
             ]),
-            Dialect::Posix => {
-                self.send(&[keep, r"\unset -f command printf".to_owned(), report, String::new()])
-            }
+            Dialect::Posix => self.send(&[keep, r"\unset -f command printf".to_owned(), report]),
         }
     }
 
     /// Closes the shell's input, upon which it exits.
     pub(crate) fn close_input(&self) -> io::Result<()> {
-        rustix::net::shutdown(&self.input, rustix::net::Shutdown::Both).map_err(Into::into)
+        rustix::net::shutdown(&self.input, rustix::net::Shutdown::Both)?;
+        if let Some(place) = &self.waiting_place {
+            place.close();
+        }
+        Ok(())
     }
 
     /// Whether the shell has read every line that was sent, and so carried out all but the last.
@@ -280,10 +287,17 @@ impl Shell {
         }
     }
 
+    /// Sends lines and one more, which is read only when they have been carried out: what tells a report that is missing
+    /// from one that is late.
     fn send(&self, lines: &[String]) -> io::Result<()> {
-        for line in lines {
+        let last = self.waiting_place.as_ref().map(WaitingPlace::line).unwrap_or_default();
+        for line in lines.iter().chain([&last]) {
             let line = format!("{line}\n");
             rustix::net::send(&self.input, line.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+        }
+        // Not before: a shell that reads at its standard input has to find all of them there.
+        if let Some(place) = &self.waiting_place {
+            place.end();
         }
         Ok(())
     }

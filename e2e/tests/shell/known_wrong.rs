@@ -2,21 +2,6 @@
 
 use crate::shells::{Shell, with_shell};
 
-#[test]
-#[ignore = "busybox reads its lines by fgets where there is no terminal; SIGCHLD interrupts that, and it takes it for the end"]
-fn busybox_goes_on_when_a_job_in_the_background_ends() {
-    with_shell(Shell::Busybox, async |daemon| {
-        let session = daemon.session().await;
-        for round in 0..30 {
-            session.exec("kept=yes; /bin/sleep 0.02 &").await;
-            session.exec("/bin/sleep 0.01").await;
-            // The job ends while the shell waits for the next command.
-            tokio::time::sleep(std::time::Duration::from_millis(30)).await;
-            assert_eq!(session.output("echo $kept").await, "yes", "round {round}");
-        }
-    });
-}
-
 fn assert_shows_what_a_trap_prints(shell: Shell) {
     with_shell(shell, async |daemon| {
         let session = daemon.session().await;
