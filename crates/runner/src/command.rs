@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, mknodat, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, openat, unlinkat};
 use sandkasten_isolation::plan::CONTROL_DIRECTORY;
 use sandkasten_protocol::RunCommand;
 
 use crate::dialect::{Dialect, Secrets};
+use crate::fifo::{Use, make_fifo};
 
 /// The time of access of a command file that nothing has read.
 const NEVER_READ: i64 = 1;
@@ -121,7 +122,8 @@ fn write_all(
     let kinds: &[&str] = if command.plan.separate { &["o", "e"] } else { &["o"] };
     let fifo = |kind: &&str| {
         let name = format!("{kind}{number}");
-        make_fifo(control, &name).map_err(|source| PrepareError::Fifo { name, source })
+        make_fifo(control, &name, Use::Write, OFlags::RDONLY)
+            .map_err(|source| PrepareError::Fifo { name, source })
     };
     Ok((secrets, kinds.iter().map(fifo).collect::<Result<_, _>>()?))
 }
@@ -179,14 +181,6 @@ fn mark_unread(file: &OwnedFd) -> io::Result<()> {
     let never = Timespec { tv_sec: NEVER_READ, tv_nsec: 0 };
     let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     Ok(rustix::fs::futimens(file, &Timestamps { last_access: never, last_modification: now })?)
-}
-
-fn make_fifo(control: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
-    let mode = Mode::from_raw_mode(0o622);
-    mknodat(control, name, FileType::Fifo, mode, 0)?;
-    rustix::fs::chmodat(control, name, mode, AtFlags::empty())?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    openat(control, name, flags, Mode::empty()).map_err(Into::into)
 }
 
 /// Removes the files of a command; one that is not there is none to remove.

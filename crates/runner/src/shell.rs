@@ -23,6 +23,7 @@ use sandkasten_isolation::enter::{Entered, SpawnError, StartProcess, peer_has_re
 use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference};
 
 use crate::dialect::{Dialect, Secrets};
+use crate::last_words::LastWords;
 use crate::waiting_place::{self, WaitingPlace};
 
 /// A bound on a shell that hangs before it reads its first line; a start takes a millisecond or two.
@@ -70,6 +71,8 @@ pub(crate) struct Shell {
     consumption: OwnedFd,
     /// Where it is not safe for it to wait at its standard input.
     waiting_place: Option<WaitingPlace>,
+    /// Where it runs the trap of its end without the redirections of the command that ended it.
+    last_words: Option<LastWords>,
 }
 
 /// Why there is no shell.
@@ -140,8 +143,12 @@ impl Shell {
             .then(|| WaitingPlace::new(&entered.control, pid))
             .transpose()
             .map_err(|source| ShellError::Channel { source })?;
-        let shell =
-            Self { dialect, pid, descriptor: process.descriptor, input, report, consumption, waiting_place };
+        let last_words = (dialect == Dialect::Posix)
+            .then(|| LastWords::new(&entered.control, pid))
+            .transpose()
+            .map_err(|source| ShellError::Channel { source })?;
+        let descriptor = process.descriptor;
+        let shell = Self { dialect, pid, descriptor, input, report, consumption, waiting_place, last_words };
         shell.await_first_line(program)?;
         Ok(shell)
     }
@@ -183,6 +190,14 @@ impl Shell {
         self.descriptor.as_fd()
     }
 
+    pub(crate) fn last_words(&self) -> Option<&LastWords> {
+        self.last_words.as_ref()
+    }
+
+    pub(crate) fn last_words_mut(&mut self) -> Option<&mut LastWords> {
+        self.last_words.as_mut()
+    }
+
     /// Becomes readable when the shell has reported.
     pub(crate) fn report_descriptor(&self) -> BorrowedFd<'_> {
         self.report.as_fd()
@@ -213,11 +228,13 @@ impl Shell {
             status => format!("{source} {CONTROL_DIRECTORY}/s{status} || "),
         };
         let status = secrets.status();
+        let begin = self.last_words.as_ref().map(|words| words.begin(wiring.separate)).unwrap_or_default();
+        let end = self.last_words.as_ref().map_or("", |_| LastWords::end());
         self.send(&[
-            format!("{remind}{source} {command} >{output} 2>{errors} <{input} {report}>&-"),
+            format!("{begin}{remind}{source} {command} >{output} 2>{errors} <{input} {report}>&-"),
             format!("{status}=$?"),
             // Something may have read the line before in the shell's stead.
-            format!("{status}=${{{status}-$?}}"),
+            format!("{status}=${{{status}-$?}}{end}"),
             self.dialect.report_line(secrets),
         ])
     }

@@ -10,8 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, mknodat, openat, unlinkat};
-use sandkasten_isolation::plan::CONTROL_DIRECTORY;
+use crate::fifo::{Fifo, Use};
 
 /// Ends the waiting, as the first line of a file that is sourced.
 const END: &[u8] = b"return\n";
@@ -20,17 +19,9 @@ const END: &[u8] = b"return\n";
 /// does not end the next.
 #[derive(Debug)]
 pub(crate) struct WaitingPlace {
-    control: OwnedFd,
     fifos: [Fifo; 2],
     /// Which one the last line named.
     current: Cell<Option<usize>>,
-}
-
-#[derive(Debug)]
-struct Fifo {
-    name: String,
-    /// Open for reading as well, so that the shell's opening never blocks and its reading always does.
-    end: OwnedFd,
 }
 
 impl WaitingPlace {
@@ -39,19 +30,16 @@ impl WaitingPlace {
     /// # Errors
     /// The kernel's.
     pub(crate) fn new(control: &OwnedFd, pid: i32) -> io::Result<Self> {
-        let fifo = |place| {
-            let name = format!("w{pid}{place}");
-            make_fifo(control, &name).map(|end| Fifo { name, end })
-        };
-        Ok(Self { control: control.try_clone()?, fifos: [fifo('a')?, fifo('b')?], current: Cell::new(None) })
+        let fifo = |place| Fifo::new(control, format!("w{pid}{place}"), Use::Read);
+        Ok(Self { fifos: [fifo('a')?, fifo('b')?], current: Cell::new(None) })
     }
 
     /// The line that makes the shell wait in the FIFO that it has not waited in last; to be sent before [`end`](Self::end).
     pub(crate) fn line(&self) -> String {
         let Some(fifo) = self.fifos.get(self.next()) else { return String::new() };
         // Takes away an end that was not needed.
-        rustix::io::read(&fifo.end, &mut [0_u8; 64]).ok();
-        format!(r"\. {CONTROL_DIRECTORY}/{}", fifo.name)
+        fifo.read(&mut [0; 64]);
+        format!(r"\. {}", fifo.path())
     }
 
     /// Ends the waiting that was asked for before the last [`line`](Self::line), which is in force from now on.
@@ -64,30 +52,13 @@ impl WaitingPlace {
     pub(crate) fn close(&self) {
         if let Some(fifo) = self.current.get().and_then(|current| self.fifos.get(current)) {
             // It was empty, so there is room.
-            rustix::io::write(&fifo.end, END).ok();
+            rustix::io::write(fifo, END).ok();
         }
     }
 
     fn next(&self) -> usize {
         1 - self.current.get().unwrap_or_default()
     }
-}
-
-impl Drop for WaitingPlace {
-    fn drop(&mut self) {
-        for fifo in &self.fifos {
-            unlinkat(&self.control, &fifo.name, AtFlags::empty()).ok();
-        }
-    }
-}
-
-/// Makes a FIFO that the shell can read from, and nobody but the runner write to.
-fn make_fifo(control: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
-    let mode = Mode::from_raw_mode(0o644);
-    mknodat(control, name, FileType::Fifo, mode, 0)?;
-    rustix::fs::chmodat(control, name, mode, AtFlags::empty())?;
-    let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    openat(control, name, flags, Mode::empty()).map_err(Into::into)
 }
 
 /// Whether a program of the image is busybox: a link to a file of that name, or the same file as `/bin/busybox`.

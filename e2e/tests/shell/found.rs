@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sandkasten_api::exec::ExecRequest;
 use sandkasten_client::RequestError;
 use sandkasten_e2e::patience_ms;
 
@@ -54,4 +55,75 @@ fn what_reads_where_busybox_waits_costs_timeouts_and_never_a_wrong_result() {
         let refused = session.exec(write).await.output;
         assert!(refused.contains("Permission denied") && !refused.contains("written"), "{refused}");
     });
+}
+
+#[test]
+fn what_a_trap_prints_at_the_end_of_any_shell_is_output_of_the_command_that_ends_it() {
+    for shell in [Shell::Bash, Shell::Dash, Shell::Busybox] {
+        with_shell(shell, async |daemon| {
+            let session = daemon.session().await;
+            for (trap, end, exit_code, output) in [
+                ("echo bye", "echo before; exit 0", 0, "before\nbye\n"),
+                ("echo bye >&2", "exit 3", 3, "bye\n"),
+                ("echo bye; exit 9", "f() { exit 3; }; f", 9, "bye\n"),
+                ("/bin/cat /etc/made-for-a-test", "set -e; (exit 4)", 4, "yes\n"),
+                ("/bin/head -c 200000 /dev/zero >/workspace/x; echo bye", "exit", 0, "bye\n"),
+            ] {
+                if shell == Shell::Bash && trap.contains("made-for-a-test") {
+                    continue;
+                }
+                session.exec(&format!("trap '{trap}' EXIT")).await;
+                session.exec("echo not the last").await;
+                let ended = session.exec(end).await;
+                assert_eq!(
+                    (ended.exit_code, ended.output.as_str()),
+                    (exit_code, output),
+                    "{shell:?}: {trap}"
+                );
+                assert_eq!(session.output("echo alive").await, "alive", "{shell:?}: {trap}");
+            }
+            session.exec("set -x; trap 'echo bye' EXIT; PS1='prompt '").await;
+            session.exec("echo traced").await;
+            let traced = session.exec("exit 5").await;
+            assert_eq!(traced.exit_code, 5, "{shell:?}");
+            let lines: Vec<&str> =
+                traced.output.lines().map(|line| line.trim_start_matches(['+', ' '])).collect();
+            assert_eq!(lines, ["exit 5", "echo bye", "bye"], "{shell:?}");
+        });
+    }
+}
+
+#[test]
+fn a_trap_that_prints_more_than_is_kept_ends_all_the_same() {
+    for shell in [Shell::Dash, Shell::Busybox] {
+        with_shell(shell, async |daemon| {
+            let session = daemon.session().await;
+            session.exec("trap '/bin/head -c 1000000 /dev/zero' EXIT").await;
+            let ended = session.exec("echo before; exit 3").await;
+            assert_eq!(ended.exit_code, 3);
+            assert_eq!(ended.output, format!("before\n{}", "\0".repeat(64 << 10)), "{shell:?}");
+            // What it leaves in the background is not blocked, and not heard later.
+            session.exec("trap '(while :; do echo foreign; /bin/sleep 0.01; done) & exit 4' EXIT").await;
+            assert_eq!(session.exec("exit 0").await.exit_code, 4, "{shell:?}");
+            assert_eq!(session.exec("/bin/sleep 0.1; exit 5").await.output, "", "{shell:?}");
+        });
+    }
+}
+
+#[test]
+fn streams_that_are_apart_are_apart_in_a_trap() {
+    for shell in [Shell::Bash, Shell::Dash, Shell::Busybox] {
+        with_shell(shell, async |daemon| {
+            let session = daemon.session().await;
+            session.exec("trap 'echo one; echo two >&2' EXIT").await;
+            let request = ExecRequest {
+                cmd: Some("exit 3".to_owned()),
+                separate_output: true,
+                ..ExecRequest::default()
+            };
+            let ended = session.client.exec(&session.id, &request).await.expect("an answer");
+            let apart = (ended.stdout.as_deref(), ended.stderr.as_deref());
+            assert_eq!(apart, (Some("one\n"), Some("two\n")), "{shell:?}");
+        });
+    }
 }

@@ -2,26 +2,6 @@
 
 use crate::shells::{Shell, with_shell};
 
-fn assert_shows_what_a_trap_prints(shell: Shell) {
-    with_shell(shell, async |daemon| {
-        let session = daemon.session().await;
-        session.exec("trap 'echo bye' EXIT").await;
-        assert_eq!(session.exec("exit 0").await.output, "bye\n");
-    });
-}
-
-#[test]
-#[ignore = "dash gives up the redirections of the file that it reads before it runs the trap: the output is lost"]
-fn dash_shows_what_the_trap_of_its_end_prints() {
-    assert_shows_what_a_trap_prints(Shell::Dash);
-}
-
-#[test]
-#[ignore = "as dash"]
-fn busybox_shows_what_the_trap_of_its_end_prints() {
-    assert_shows_what_a_trap_prints(Shell::Busybox);
-}
-
 #[test]
 #[ignore = "where the status is not reported for such functions, they are put away to ask for it once more"]
 fn functions_over_all_words_that_could_report_a_status_are_kept() {

@@ -103,8 +103,6 @@ fn of_end(end: End, state: &State) -> Expected {
     let status = trap.flatten().map_or(Status::Is(code.into()), |code| Status::Is(code.into()));
     let output = match (end, trap) {
         (End::HangUp, _) => Output::Without("never"),
-        // See the tests of what is known to be wrong.
-        (_, Some(_)) if state.shell != Shell::Bash => Output::Without("never"),
         (_, Some(_)) => Output::Exactly("bye\n".to_owned()),
         (_, None) => Output::Exactly(String::new()),
     };
