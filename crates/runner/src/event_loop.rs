@@ -224,10 +224,15 @@ impl EventLoop {
             if command.was_read(&self.entered.control) {
                 command.status.get_or_insert(report.status);
                 job.close_outlets();
-            } else {
-                // Something has taken or disabled the line that runs commands. The shell's end, which this brings
-                // about, makes the daemon offer the command to the next one.
-                shell.close_input().ok();
+                continue;
+            }
+            // Something has taken or disabled the line that runs commands.
+            match command.give_again(shell, &self.entered.control) {
+                Some(ends) => {
+                    job.outlets.iter_mut().zip(ends).for_each(|(outlet, end)| outlet.begin_again(end));
+                }
+                // The shell's end, which this brings about, makes the daemon offer the command to the next one.
+                None => shell.close_input().unwrap_or_default(),
             }
         }
     }

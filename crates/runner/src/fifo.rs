@@ -75,7 +75,11 @@ pub(crate) fn make_fifo(control: &OwnedFd, name: &str, theirs: Use, ours: OFlags
     open(control, name, ours)
 }
 
-fn open(control: &OwnedFd, name: &str, access: OFlags) -> io::Result<OwnedFd> {
+/// Opens an end of a FIFO that is there.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn open(control: &OwnedFd, name: &str, access: OFlags) -> io::Result<OwnedFd> {
     let flags = access | OFlags::NONBLOCK | OFlags::CLOEXEC;
     openat(control, name, flags, Mode::empty()).map_err(Into::into)
 }

@@ -17,6 +17,7 @@ mod last_words;
 mod named_shell;
 mod outlet;
 mod reader;
+mod report;
 mod requests;
 mod shell;
 mod supply;

@@ -78,6 +78,11 @@ impl Outlet {
         self.held.as_ref().is_some_and(|held| held.len() > MAX_HELD_BYTES)
     }
 
+    /// Listens at another end of the same stream, for a job that has not begun; what came before was not its own.
+    pub(crate) fn begin_again(&mut self, source: OwnedFd) {
+        (self.source, self.held) = (Some(source), Some(Vec::new()));
+    }
+
     /// Notes that the job has ended.
     pub(crate) fn close(&mut self) {
         if let Some(source) = &self.source

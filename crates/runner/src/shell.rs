@@ -8,6 +8,7 @@
 //! An interactive shell is what makes `cd`, aliases, `${x:?}` and interrupted commands behave as if typed. See
 //! docs/adr/0002-persistent-shell.md.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -24,18 +25,11 @@ use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference
 
 use crate::dialect::{Dialect, Secrets};
 use crate::last_words::LastWords;
+use crate::report::Report;
 use crate::waiting_place::{self, WaitingPlace};
 
 /// A bound on a shell that hangs before it reads its first line; a start takes a millisecond or two.
 const START_SECONDS: i64 = 15;
-/// What the shell said on the report socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Report {
-    /// Which command it is about.
-    pub(crate) nonce: u64,
-    /// Its exit status.
-    pub(crate) status: i32,
-}
 
 /// Where a shell is started.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +54,18 @@ pub(crate) struct Wiring {
     pub(crate) input: bool,
 }
 
+/// A command file, and how a shell is to carry it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Part of the names of the command's files.
+    pub(crate) number: u64,
+    /// What the command finds in `$?`: where that is a failure, file `s<last_status>` returns it.
+    pub(crate) last_status: i32,
+    pub(crate) wiring: Wiring,
+    /// Whether the file does something before it sources the command, with words that a function may be about.
+    pub(crate) introduced: bool,
+}
+
 /// A running shell.
 #[derive(Debug)]
 pub(crate) struct Shell {
@@ -73,6 +79,8 @@ pub(crate) struct Shell {
     waiting_place: Option<WaitingPlace>,
     /// Where it runs the trap of its end without the redirections of the command that ended it.
     last_words: Option<LastWords>,
+    /// Whether a function is about a word of our lines.
+    covered: Cell<bool>,
 }
 
 /// Why there is no shell.
@@ -148,7 +156,17 @@ impl Shell {
             .transpose()
             .map_err(|source| ShellError::Channel { source })?;
         let descriptor = process.descriptor;
-        let shell = Self { dialect, pid, descriptor, input, report, consumption, waiting_place, last_words };
+        let shell = Self {
+            dialect,
+            pid,
+            descriptor,
+            input,
+            report,
+            consumption,
+            waiting_place,
+            last_words,
+            covered: Cell::new(false),
+        };
         shell.await_first_line(program)?;
         Ok(shell)
     }
@@ -208,16 +226,26 @@ impl Shell {
         self.consumption.as_fd()
     }
 
-    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report. The
-    /// command finds `last_status` in `$?`: where that is a failure, file `s<last_status>` returns it.
-    pub(crate) fn run(
-        &self,
-        number: u64,
-        last_status: i32,
-        secrets: Secrets,
-        wiring: Wiring,
-    ) -> io::Result<()> {
-        let (source, report) = (self.dialect.source_word(), self.dialect.report_descriptor());
+    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report.
+    pub(crate) fn run(&self, order: Order, secrets: Secrets) -> io::Result<()> {
+        if order.introduced && self.covered.get() {
+            return self.run_uncovered(order, secrets);
+        }
+        self.send(&self.lines(order, secrets))
+    }
+
+    /// The same with every function out of the way that a command may have defined over the words of our lines.
+    pub(crate) fn run_uncovered(&self, order: Order, secrets: Secrets) -> io::Result<()> {
+        self.covered.set(false);
+        let mut lines = self.dialect.uncover_lines(secrets);
+        lines.extend(self.lines(order, secrets));
+        self.send(&lines)
+    }
+
+    fn lines(&self, order: Order, secrets: Secrets) -> Vec<String> {
+        let Order { number, last_status, wiring, .. } = order;
+        let source = self.dialect.source_word(self.covered.get());
+        let report = self.dialect.report_descriptor();
         let file = |kind| format!("{CONTROL_DIRECTORY}/{kind}{number}");
         let (command, output) = (file("c"), file("o"));
         let errors = if wiring.separate { file("e") } else { "&1".to_owned() };
@@ -230,30 +258,27 @@ impl Shell {
         let status = secrets.status();
         let begin = self.last_words.as_ref().map(|words| words.begin(wiring.separate)).unwrap_or_default();
         let end = self.last_words.as_ref().map_or("", |_| LastWords::end());
-        self.send(&[
+        let mut lines = vec![
             format!("{begin}{remind}{source} {command} >{output} 2>{errors} <{input} {report}>&-"),
             format!("{status}=$?"),
             // Something may have read the line before in the shell's stead.
             format!("{status}=${{{status}-$?}}{end}"),
-            self.dialect.report_line(secrets),
-        ])
+        ];
+        if self.covered.get() {
+            lines.extend(self.dialect.bare_report_lines(secrets));
+        } else {
+            lines.push(self.dialect.report_line(secrets));
+        }
+        lines
     }
 
-    /// Asks once more for a report, with every function out of the way that a command may have defined over the builtins
-    /// that our lines use. POSIX mode, switched on by a mere assignment, looks special builtins up before functions.
+    /// Asks once more for a report, in a way that no function can be about; from now on, every report.
     pub(crate) fn ask_again(&self, secrets: Secrets) -> io::Result<()> {
-        let (report, status) = (self.dialect.report_line(secrets), secrets.status());
-        let keep = format!("{status}=${{{status}-$?}}");
-        match self.dialect {
-            Dialect::Bash => self.send(&[
-                keep,
-                "POSIXLY_CORRECT=1".to_owned(),
-                r"\unset -f builtin printf command unset".to_owned(),
-                r"\unset POSIXLY_CORRECT".to_owned(),
-                report,
-            ]),
-            Dialect::Posix => self.send(&[keep, r"\unset -f command printf".to_owned(), report]),
-        }
+        self.covered.set(true);
+        let status = secrets.status();
+        let mut lines = vec![format!("{status}=${{{status}-$?}}")];
+        lines.extend(self.dialect.bare_report_lines(secrets));
+        self.send(&lines)
     }
 
     /// Closes the shell's input, upon which it exits.
@@ -279,7 +304,7 @@ impl Shell {
     /// that are no report, are dropped. Never blocks.
     pub(crate) fn receive_report(&self) -> io::Result<Option<Report>> {
         loop {
-            let mut bytes = [0_u8; 64];
+            let mut bytes = [0_u8; 512];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(1))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -296,7 +321,7 @@ impl Shell {
             if message.bytes == 0 {
                 return Ok(None);
             }
-            if let Some(report) = parse_report(bytes.get(..message.bytes).unwrap_or_default())
+            if let Some(report) = Report::find_in(bytes.get(..message.bytes).unwrap_or_default())
                 && from_shell
             {
                 return Ok(Some(report));
@@ -346,22 +371,4 @@ pub(crate) fn choose(plan: &SandboxPlan) -> Result<(&'static str, Dialect), Shel
         .find(|(path, _)| rustix::fs::access(*path, Access::EXEC_OK).is_ok())
         .copied()
         .ok_or_else(|| ShellError::Missing { tried: tried() })
-}
-
-fn parse_report(bytes: &[u8]) -> Option<Report> {
-    let (nonce, status) = std::str::from_utf8(bytes).ok()?.split_once(':')?;
-    Some(Report { nonce: nonce.parse().ok()?, status: status.parse().ok()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Report, parse_report};
-
-    #[test]
-    fn only_two_numbers_are_a_report() {
-        assert_eq!(parse_report(b"7:255"), Some(Report { nonce: 7, status: 255 }));
-        for junk in [&b""[..], b":", b"7", b"7:", b"7:1:2", b"a:b", b"7:1\n", b"\xff:1"] {
-            assert_eq!(parse_report(junk), None, "{junk:?}");
-        }
-    }
 }

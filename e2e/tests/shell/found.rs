@@ -127,3 +127,66 @@ fn streams_that_are_apart_are_apart_in_a_trap() {
         });
     }
 }
+
+#[test]
+fn functions_over_all_words_that_could_report_a_status_are_kept() {
+    for (shell, definition) in [
+        (Shell::Bash, "builtin() { :; }; printf() { echo mine; }; command() { :; }; unset() { :; }"),
+        (Shell::Dash, "command() { :; }; printf() { echo mine; }"),
+        (Shell::Busybox, "command() { :; }; printf() { echo mine; }"),
+    ] {
+        with_shell(shell, async |daemon| {
+            let session = daemon.session().await;
+            for options in ["", "set -e; ", "set -u; IFS=0123456789; "] {
+                assert_eq!(session.exec(&format!("{options}{definition}")).await.exit_code, 0, "{shell:?}");
+                for _ in 0..2 {
+                    assert_eq!(session.exec("true").await.exit_code, 0, "{shell:?}");
+                    assert_eq!(session.output("printf x").await, "mine", "{shell:?}");
+                    let last = session.output("(exit 7) || echo \"$?\"; command echo never").await;
+                    assert_eq!(last, "7", "{shell:?}");
+                    if !options.contains("-e") {
+                        assert_eq!(session.exec("return 7").await.exit_code, 7, "{shell:?}");
+                        assert_eq!(session.output("echo \"$?\"").await, "7", "{shell:?}");
+                    }
+                }
+                assert_eq!(session.exec("exit 3").await.exit_code, 3, "{shell:?}");
+            }
+        });
+    }
+}
+
+#[test]
+fn commands_with_variables_or_a_directory_run_whatever_functions_there_are() {
+    for shell in [Shell::Bash, Shell::Dash, Shell::Busybox] {
+        with_shell(shell, async |daemon| {
+            let session = daemon.session().await;
+            session.exec("kept=yes; command() { :; }; printf() { :; }; builtin() { :; }").await;
+            let request = ExecRequest {
+                cmd: Some("echo $kept $GIVEN $PWD; (exit 4)".to_owned()),
+                env: [("GIVEN".to_owned(), "given".to_owned())].into(),
+                cwd: Some("/tmp".to_owned()),
+                ..ExecRequest::default()
+            };
+            let result = session.client.exec(&session.id, &request).await.expect("an answer");
+            assert_eq!((result.exit_code, result.output.as_str()), (4, "yes given /tmp\n"), "{shell:?}");
+            assert_eq!(session.output("echo ${GIVEN-gone} $kept").await, "gone yes", "{shell:?}");
+        });
+    }
+}
+
+#[test]
+fn a_function_over_every_way_to_run_a_command_costs_itself_and_not_the_shell() {
+    with_shell(Shell::Bash, async |daemon| {
+        let session = daemon.session().await;
+        for posix in ["set +o posix", "set -o posix"] {
+            session.exec(&format!("kept=yes; {posix}")).await;
+            session.exec("set +o posix; function . { :; }; builtin() { :; }; printf() { :; }").await;
+            let result = session.exec("echo $kept; (exit 9)").await;
+            assert_eq!((result.exit_code, result.output.as_str()), (9, "yes\n"), "{posix}");
+            assert_eq!(
+                session.output("set -o | while read -r a b; do test $a != posix || echo $b; done").await,
+                "off"
+            );
+        }
+    });
+}

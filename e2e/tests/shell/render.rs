@@ -49,10 +49,9 @@ fn escaped(bytes: &[u8]) -> String {
 
 fn of_output(piece: &Piece, state: &State) -> Expected {
     let printed = |bytes: &[u8]| {
-        // See the tests of what is known to be wrong: the function may have been put away.
-        if state.shadowed.contains("printf")
-            && state.shadowed.iter().any(|name| *name == "builtin" || *name == "command")
-        {
+        // Where a command could not be run otherwise, the functions have been put away.
+        let all = [".", "builtin", "printf"];
+        if all.iter().all(|name| state.shadowed.contains(name)) {
             return Output::Any;
         }
         let bytes = if state.shadowed.contains("printf") { &[] } else { bytes };
