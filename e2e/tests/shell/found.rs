@@ -41,7 +41,8 @@ fn what_reads_where_busybox_waits_costs_timeouts_and_never_a_wrong_result() {
     with_shell(Shell::Busybox, async |daemon| {
         let session = daemon.session().await;
         // Each takes one end of a waiting away.
-        session.exec("for file in /run/sandkasten/w*; do /bin/head -c 7 $file & done 2>/dev/null").await;
+        let steal = "for file in a b; do /bin/head -c 7 /run/sandkasten/w$$$file >/workspace/$file & done";
+        session.exec(steal).await;
         let mut timeouts = 0;
         for _ in 0..6 {
             match session.try_exec("echo alive; (exit 9)", Some(patience_ms(500))).await {
@@ -51,7 +52,8 @@ fn what_reads_where_busybox_waits_costs_timeouts_and_never_a_wrong_result() {
             }
         }
         assert!(timeouts <= 2, "{timeouts} of 6 timed out");
-        let write = "for file in /run/sandkasten/w*; do (echo return >$file) && echo written; done";
+        assert_eq!(session.output("/bin/cat a b").await, "return\nreturn");
+        let write = "for file in a b; do (echo return >/run/sandkasten/w$$$file) && echo written; done";
         let refused = session.exec(write).await.output;
         assert!(refused.contains("Permission denied") && !refused.contains("written"), "{refused}");
     });
