@@ -3,7 +3,7 @@
 use crate::shells::{Shell, with_shell};
 
 #[test]
-#[ignore = "a command is a file that the shell reads: at its end a RETURN trap is run, as it would not be for what is typed"]
+#[ignore = "a command is a file that the shell sources, and at the end of such a file bash runs the trap: docs/adr/0002"]
 fn a_return_trap_is_not_run_after_each_command() {
     with_shell(Shell::Bash, async |daemon| {
         let session = daemon.session().await;

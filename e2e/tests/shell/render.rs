@@ -127,8 +127,11 @@ fn of_job(piece: &Piece, state: &State) -> Expected {
         Piece::OfBash("suspend") => new("suspend", Status::AnyOrTimedOut, Output::Any, Life::Unknown),
         Piece::OfBash(command) => new(*command, Status::Any, Output::Any, Life::GoesUnlessStrict),
         Piece::TimeOut(command) => {
-            let life =
-                if state.interrupt == Interrupt::Default { Life::GoesUnlessStrict } else { Life::Unknown };
+            // Busybox leaves what it does at once when it is interrupted, locks of its C library included, which it may
+            // then wait for: a loop of builtins now and then ends with a fresh shell.
+            let is_risky = state.shell == Shell::Busybox && command.contains("while");
+            let is_default = state.interrupt == Interrupt::Default;
+            let life = if is_default && !is_risky { Life::GoesUnlessStrict } else { Life::Unknown };
             new(*command, Status::TimedOut, Output::Any, life)
         }
         _ => unreachable!("only jobs are given here"),
