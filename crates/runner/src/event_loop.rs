@@ -20,7 +20,7 @@ use crate::shell::Shell;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections at once; more wait. Without a bound the runner would come to the end of its descriptors, and then find the
 /// listener ready again and again.
-const MAX_CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 448;
 
 /// Everything the runner keeps between two events.
 pub(crate) struct EventLoop {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mknodat, openat, unlinkat};
 use sandkasten_isolation::plan::CONTROL_DIRECTORY;
@@ -10,7 +11,7 @@ use sandkasten_isolation::plan::CONTROL_DIRECTORY;
 /// opening, and the FIFO has no end.
 #[derive(Debug)]
 pub(crate) struct Fifo {
-    control: OwnedFd,
+    control: Rc<OwnedFd>,
     name: String,
     end: OwnedFd,
 }
@@ -27,10 +28,9 @@ impl Fifo {
     ///
     /// # Errors
     /// The kernel's.
-    pub(crate) fn new(control: &OwnedFd, name: String, theirs: Use) -> io::Result<Self> {
-        let control = control.try_clone()?;
-        let end = make_fifo(&control, &name, theirs, OFlags::RDWR)?;
-        Ok(Self { control, name, end })
+    pub(crate) fn new(control: &Rc<OwnedFd>, name: String, theirs: Use) -> io::Result<Self> {
+        let end = make_fifo(control, &name, theirs, OFlags::RDWR)?;
+        Ok(Self { control: Rc::clone(control), name, end })
     }
 
     pub(crate) fn path(&self) -> String {
@@ -56,7 +56,7 @@ impl AsFd for Fifo {
 
 impl Drop for Fifo {
     fn drop(&mut self) {
-        unlinkat(&self.control, &self.name, AtFlags::empty()).ok();
+        unlinkat(&*self.control, &self.name, AtFlags::empty()).ok();
     }
 }
 

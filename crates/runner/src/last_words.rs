@@ -6,6 +6,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use sandkasten_isolation::plan::CONTROL_DIRECTORY;
 
@@ -25,7 +26,7 @@ impl LastWords {
     ///
     /// # Errors
     /// The kernel's.
-    pub(crate) fn new(control: &OwnedFd, pid: i32) -> io::Result<Self> {
+    pub(crate) fn new(control: &Rc<OwnedFd>, pid: i32) -> io::Result<Self> {
         let stream =
             |kind| Ok::<_, io::Error>((Fifo::new(control, format!("{kind}{pid}"), Use::Write)?, Vec::new()));
         Ok(Self { streams: [stream('x')?, stream('y')?] })

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -147,12 +148,14 @@ impl Shell {
         .spawn(entered)?;
         drop((their_input, their_report));
         let pid = process.pid;
+        let control = entered.control.try_clone().map_err(|source| ShellError::Channel { source })?;
+        let control = Rc::new(control);
         let waiting_place = waiting_place::is_needed_by(program)
-            .then(|| WaitingPlace::new(&entered.control, pid))
+            .then(|| WaitingPlace::new(&control, pid))
             .transpose()
             .map_err(|source| ShellError::Channel { source })?;
         let last_words = (dialect == Dialect::Posix)
-            .then(|| LastWords::new(&entered.control, pid))
+            .then(|| LastWords::new(&control, pid))
             .transpose()
             .map_err(|source| ShellError::Channel { source })?;
         let descriptor = process.descriptor;

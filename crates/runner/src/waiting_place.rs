@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::rc::Rc;
 
 use crate::fifo::{Fifo, Use};
 
@@ -29,7 +30,7 @@ impl WaitingPlace {
     ///
     /// # Errors
     /// The kernel's.
-    pub(crate) fn new(control: &OwnedFd, pid: i32) -> io::Result<Self> {
+    pub(crate) fn new(control: &Rc<OwnedFd>, pid: i32) -> io::Result<Self> {
         let fifo = |place| Fifo::new(control, format!("w{pid}{place}"), Use::Read);
         Ok(Self { fifos: [fifo('a')?, fifo('b')?], current: Cell::new(None) })
     }
