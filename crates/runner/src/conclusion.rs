@@ -8,6 +8,7 @@ use crate::connection::Connection;
 use crate::event_loop::EventLoop;
 use crate::job::{Job, Work};
 use crate::outlet::Outlet;
+use crate::shell::Shell;
 
 /// How many outputs of ended jobs are still read from, so that what they left in the background can write on. The oldest
 /// is closed when there are more.
@@ -33,7 +34,7 @@ impl EventLoop {
     fn conclude_one(&mut self, id: u64) {
         let cwd = self.working_directory();
         let Some(job) = self.jobs.get_mut(id) else { return };
-        job.outlets.iter_mut().for_each(Outlet::release);
+        job.outlets.iter_mut().for_each(Outlet::conclude);
         let written = job.written();
         let mut unread = VecDeque::new();
         let finished = match &mut job.work {
@@ -43,6 +44,9 @@ impl EventLoop {
                 command.clear(&self.entered.control);
                 let Some(named) = self.shells.get_mut(command.shell) else { return };
                 named.job = None;
+                if let Some(words) = named.shell.as_mut().and_then(Shell::last_words_mut) {
+                    words.forget(&mut self.buffer);
+                }
                 if command.generation == named.generation {
                     named.last_status = status;
                 }

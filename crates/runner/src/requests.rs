@@ -17,7 +17,6 @@ use crate::jobs::MAX_PROCESSES;
 use crate::named_shell::NamedShell;
 use crate::outlet::{Origin, Outlet};
 use crate::reader::Reader;
-use crate::shell::Wiring;
 
 /// Shells that a session can have at once.
 const MAX_SHELLS: usize = 16;
@@ -100,16 +99,15 @@ impl EventLoop {
         };
         self.commands += 1;
         let number = self.commands;
-        let prepared = Command::prepare(number, place, shell.dialect(), command, &self.entered.control);
+        // Without the file the command would not run; with it, `$?` is right.
+        let status = write_status(&self.entered.control, named.last_status).map_or(0, |()| named.last_status);
+        let prepared =
+            Command::prepare(number, status, place, shell.dialect(), command, &self.entered.control);
         let (prepared, outputs) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.finish(connection, &Reply::Failed { reason: error_chain(&error) }),
         };
-        // Without the file the command would not run; with it, `$?` is right.
-        let status = write_status(&self.entered.control, named.last_status).map_or(0, |()| named.last_status);
-        let wiring = Wiring { separate: command.plan.separate, input: command.input.is_some() };
-        // A shell that takes no input is about to end; its end will be the command's.
-        shell.run(number, status, prepared.secrets, wiring).ok();
+        prepared.give(shell);
         let captured = || Captured::new(command.plan.capture);
         let outlet = |source| Outlet::new(source, Origin::Pipe, captured(), true);
         let outlets = outputs.into_iter().map(outlet).collect();
