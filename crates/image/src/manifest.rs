@@ -9,13 +9,17 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::image::{HostBind, ImageConfig};
 use crate::name::ImageName;
 use crate::staging::{StoreLock, sync_directory, temporary_name};
 
 const FORMAT: u32 = 1;
-const LARGEST: u64 = 1 << 20;
+/// A configuration of the largest size, each of its bytes escaped.
+const LARGEST: u64 = 16 << 20;
 const SUFFIX: &str = ".json";
+/// What the names of account layers begin with.
+pub(crate) const ACCOUNT_PREFIX: &str = "account-";
 
 /// The stored form of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,12 +30,18 @@ pub(crate) struct Manifest {
     pub(crate) digest: String,
     /// Names of layer directories, topmost first.
     pub(crate) layers: Vec<String>,
+    /// The layers that came with the image, as it names them, lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) diff_ids: Vec<Digest>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) binds: Vec<HostBind>,
     pub(crate) created_at: Timestamp,
     pub(crate) size_bytes: u64,
     #[serde(default)]
     pub(crate) config: ImageConfig,
+    /// The configuration that the image came with, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) configuration: Option<String>,
 }
 
 /// A manifest could not be read.
@@ -124,18 +134,25 @@ impl ReadManifestError {
 }
 
 impl Manifest {
-    pub(crate) fn new(name: ImageName, hash: &str, layers: Vec<String>, size_bytes: u64) -> Self {
+    pub(crate) fn new(name: ImageName, digest: String, layers: Vec<String>, size_bytes: u64) -> Self {
         Self {
             format: FORMAT,
             name,
-            digest: format!("sha256:{hash}"),
+            digest,
             layers,
+            diff_ids: Vec::new(),
             binds: Vec::new(),
             // Whole seconds are what people read.
             created_at: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
             size_bytes,
             config: ImageConfig::default(),
+            configuration: None,
         }
+    }
+
+    /// Returns the layers that came with the image, lowest first: all but the one that gives the user of sessions a name.
+    pub(crate) fn imported_layers(&self) -> impl Iterator<Item = &str> {
+        self.layers.iter().rev().map(String::as_str).filter(|layer| !layer.starts_with(ACCOUNT_PREFIX))
     }
 
     /// Reads the manifest of one image.

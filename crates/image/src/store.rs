@@ -182,6 +182,7 @@ impl ImageStore {
         Image {
             name: manifest.name,
             layers: manifest.layers.iter().map(|layer| self.layers.join(layer)).collect(),
+            diff_ids: manifest.diff_ids,
             binds: manifest.binds,
             created_at: manifest.created_at,
             size_bytes: manifest.size_bytes,

@@ -2,5 +2,6 @@
 
 mod debian;
 mod hostile_links;
+mod layers;
 mod small;
 mod whole_way;

@@ -185,10 +185,15 @@ fn compression_is_told_by_content_and_changes_nothing() {
     gzip.write_all(&plain).unwrap();
     let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
     let report = fixture.import_as("plain", &plain).unwrap();
-    assert_eq!((report.compression, report.layer_was_present), (Compression::None, false));
-    for (archive, compression) in [(gzip.finish().unwrap(), Compression::Gzip), (zstd, Compression::Zstd)] {
+    let layer = report.layers[0];
+    assert_eq!((layer.compression, layer.was_present), (Some(Compression::None), false));
+    for (archive, compression) in [
+        (gzip.finish().unwrap(), Compression::Gzip),
+        (zstd, Compression::Zstd),
+        (xz(&plain), Compression::Xz),
+    ] {
         let again = fixture.import_as("other", &archive).unwrap();
-        assert_eq!((again.compression, again.layer_was_present), (compression, true));
+        assert_eq!((again.layers[0].compression, again.layers[0].was_present), (Some(compression), true));
         assert_eq!(again.digest, report.digest);
     }
     assert_eq!(fixture.lowest_layer("plain"), fixture.lowest_layer("other"));
@@ -201,11 +206,35 @@ fn other_compressions_and_what_is_no_archive_are_named() {
     require_root!();
     let fixture = Fixture::new();
     let limits = UnpackLimits::default();
-    let xz = fixture.refusal_of(b"\xfd7zXZ\0rest", &limits);
-    assert!(matches!(xz, UnpackError::UnsupportedCompression { found: "xz" }), "{xz:?}");
+    let bzip2 = fixture.refusal_of(b"BZh9rest", &limits);
+    assert!(matches!(bzip2, UnpackError::UnsupportedCompression { found: "bzip2" }), "{bzip2:?}");
+    assert!(matches!(fixture.refusal_of(b"\xfd7zXZ\0rest", &limits), UnpackError::ReadArchive { .. }));
     assert!(matches!(fixture.refusal_of(&[b'x'; 2000], &limits), UnpackError::ReadArchive { .. }));
     assert!(matches!(fixture.refusal_of(b"", &limits), UnpackError::Truncated { position: 0 }));
     assert!(matches!(fixture.refusal_of(&[0; 1024], &limits), UnpackError::Empty));
+}
+
+#[test]
+fn an_xz_dictionary_that_would_not_fit_into_memory_is_refused() {
+    require_root!();
+    let fixture = Fixture::new();
+    // The size of the dictionary is one byte of the first block's header, behind its size and flags, and the filter's id and
+    // size of properties; the checksum comes after.
+    let mut archive = xz(&Tarball::new().file("f", "x").bytes());
+    let header = 12..12 + (usize::from(archive[12]) + 1) * 4;
+    archive[header.start + 4] = 40;
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&archive[header.start..header.end - 4]);
+    archive[header.end - 4..header.end].copy_from_slice(&checksum.sum().to_le_bytes());
+    let error = fixture.refusal_of(&archive, &UnpackLimits::default());
+    let UnpackError::ReadArchive { source, .. } = error else { panic!("{error:?}") };
+    assert!(source.to_string().contains("memory"), "{source}");
+}
+
+fn xz(plain: &[u8]) -> Vec<u8> {
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    writer.write_all(plain).unwrap();
+    writer.finish().unwrap()
 }
 
 #[test]

@@ -2,8 +2,12 @@
 
 mod content;
 mod crash;
+mod exporting;
 mod hostile;
+mod layers;
 mod removing;
+mod saved;
+mod saved_image;
 mod validating;
 
 use std::fs;
@@ -13,8 +17,8 @@ use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 use crate::{
-    ImageName, ImageStore, ImportError, ImportReport, NothingInUse, UnpackError, UnpackLimits,
-    ValidationReport,
+    ImageName, ImageStore, ImportError, ImportReport, NothingInUse, OpenSourceError, UnpackError,
+    UnpackLimits, ValidationReport,
 };
 
 /// Returns from a test that needs root where it is not run by root.
@@ -144,7 +148,7 @@ impl Fixture {
         let error = self.store.import_tar(&name("image"), archive, limits).expect_err("a bad archive");
         self.assert_untouched();
         match error {
-            ImportError::Unpack { source } => source,
+            ImportError::Unpack { source } | ImportError::Open(OpenSourceError::Archive { source }) => source,
             other => panic!("expected a refusal while unpacking: {other:?}"),
         }
     }
