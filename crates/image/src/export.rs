@@ -187,6 +187,22 @@ impl ImageStore {
         Ok((layer.to_owned(), rebuilt.map_err(unreadable)?, pin))
     }
 
+    /// Puts the archive of a layer together again and hashes it.
+    pub(crate) fn rebuilt_digest(&self, layer: &str) -> Result<Digest, ExportError> {
+        let (_, mut archive, _pin) = self.open_rebuilt(layer)?;
+        let mut hasher = Sha256::new();
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            let count = archive
+                .read(&mut buffer)
+                .map_err(|source| ExportError::ReadLayer { layer: layer.to_owned(), source })?;
+            if count == 0 {
+                return Ok(Digest::of_hasher(hasher));
+            }
+            hasher.update(&buffer[..count]);
+        }
+    }
+
     /// Compresses the archive of a layer into a file without a name, and checks that it is what it was.
     fn compress(
         &self,

@@ -230,7 +230,7 @@ fn make_private_directory(path: &Path) -> Result<(), Errno> {
     rustix::fs::fchmod(&directory, Mode::RWXU)
 }
 
-fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

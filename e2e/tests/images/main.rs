@@ -5,3 +5,4 @@ mod hostile_links;
 mod layers;
 mod small;
 mod whole_way;
+mod without_shell;
