@@ -2,6 +2,7 @@
 
 mod content;
 mod crash;
+mod drawn;
 mod exporting;
 mod hostile;
 mod layers;
@@ -107,7 +108,19 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
+        Self::within(TempDir::new().expect("a temporary directory"))
+    }
+
+    /// For many of them: on a file system in memory, if there is one that has all that layers need.
+    fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = TempDir::new_in(memory).ok().filter(|directory| {
+            rustix::fs::setxattr(directory.path(), "user.x", b"", rustix::fs::XattrFlags::empty()).is_ok()
+        });
+        directory.map_or_else(Self::new, Self::within)
+    }
+
+    fn within(directory: TempDir) -> Self {
         fs::write(directory.path().join("canary"), "alive").expect("a new file");
         let store = ImageStore::open(&directory.path().join("data")).expect("a new store");
         Self { store, directory }
