@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::time::Instant;
 
 use tar::{EntryType, Header};
@@ -163,6 +163,64 @@ fn a_sparse_file_of_4_gib_takes_no_space() {
     assert!(disk.blocks() < 1000, "{} blocks", disk.blocks());
     assert_eq!(fs::read_to_string(layer.join("f")).unwrap(), "x");
     println!("4 GiB of holes took {:?}", start.elapsed());
+}
+
+#[test]
+fn sparse_files_of_each_version_that_pax_has_are_whole() {
+    require_root!();
+    let fixture = Fixture::new();
+    let map = format!("{:\0<512}", "2\n4294967296\n3\n4294967306\n2\n");
+    let layer = fixture.layer(
+        Tarball::new()
+            .pax(&[
+                ("GNU.sparse.size", b"14"),
+                ("GNU.sparse.numblocks", b"2"),
+                ("GNU.sparse.offset", b"1"),
+                ("GNU.sparse.numbytes", b"3"),
+                ("GNU.sparse.offset", b"10"),
+                ("GNU.sparse.numbytes", b"2"),
+            ])
+            .file("oldest", "abcde")
+            .pax(&[
+                ("GNU.sparse.size", b"14"),
+                ("GNU.sparse.map", b"1,3,10,2"),
+                ("GNU.sparse.name", b"older"),
+            ])
+            .file("GNUSparseFile.0/older", "abcde")
+            .pax(&[
+                ("GNU.sparse.major", b"1"),
+                ("GNU.sparse.minor", b"0"),
+                ("GNU.sparse.name", b"newest"),
+                ("GNU.sparse.realsize", b"4294967310"),
+            ])
+            .file("GNUSparseFile.0/newest", &format!("{map}abcde"))
+            .file("after", "x"),
+    );
+    assert_eq!(names_in(&layer), ["after", "newest", "older", "oldest"]);
+    for name in ["oldest", "older"] {
+        assert_eq!(fs::read(layer.join(name)).unwrap(), b"\0abc\0\0\0\0\0\0de\0\0", "{name}");
+    }
+    let newest = fs::File::open(layer.join("newest")).unwrap();
+    let found = newest.metadata().unwrap();
+    assert_eq!(found.len(), 4_294_967_310);
+    assert!(found.blocks() < 1000, "{} blocks", found.blocks());
+    let mut end = [0; 14];
+    newest.read_exact_at(&mut end, 4_294_967_296).unwrap();
+    assert_eq!(&end, b"abc\0\0\0\0\0\0\0de\0\0");
+}
+
+#[test]
+fn an_archive_of_100_000_files_is_unpacked_whole() {
+    require_root!();
+    let fixture = Fixture::in_memory();
+    let mut tarball = Tarball::new();
+    for index in 0..100_000 {
+        tarball = tarball.file(&format!("d{}/f{index}", index / 1000), "x");
+    }
+    let report = fixture.import(&tarball.bytes()).unwrap();
+    assert_eq!(report.summary.entries, 100_000);
+    let layer = fixture.lowest_layer("image");
+    assert_eq!((names_in(&layer).len(), names_in(&layer.join("d99")).len()), (100, 1000));
 }
 
 #[test]

@@ -252,6 +252,24 @@ fn a_gzip_bomb_is_refused_by_its_ratio() {
     let strict = limits(|limits| (limits.max_ratio, limits.ratio_grace_bytes) = (100, 1 << 20));
     let error = Fixture::new().refusal_of(&bomb, &strict);
     assert!(matches!(error, UnpackError::Limit(LimitError::Ratio { allowed: 100 })), "{error:?}");
+    let layer = super::saved_image::SavedImage::new([Tarball::new().raw(
+        EntryType::Regular,
+        "f",
+        "",
+        |_| {},
+        &vec![0; 4 << 20],
+    )]);
+    let fixture = Fixture::new();
+    let archive = super::saved_image::pack(&layer.layout());
+    let error = fixture.store.import_tar(&super::name("image"), archive.as_slice(), &strict).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            crate::ImportError::Layer { source: UnpackError::Limit(LimitError::Ratio { .. }), .. }
+        ),
+        "{error:?}"
+    );
+    fixture.assert_untouched();
     Fixture::new().import(&bomb).expect("small archives may compress well");
 }
 

@@ -1,5 +1,6 @@
 //! Archives, stores and what is asserted of them; the claims are in the files beside.
 
+mod choosing;
 mod content;
 mod crash;
 mod drawn;
