@@ -297,7 +297,7 @@ fn a_drawn_image_is_seen_as_the_model_has_it_and_comes_back_the_same() {
         }
         assert_eq!(fs::read_to_string(fixture.canary()).unwrap(), "alive", "seed {seed}");
     });
-    assert!(imported > 5 && exported > 5, "{imported} imported, {exported} exported");
+    assert!(imported > 0 && exported > 0, "{imported} imported, {exported} exported");
 }
 
 #[test]

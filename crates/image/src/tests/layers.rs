@@ -106,6 +106,7 @@ fn a_deletion_of_nothing_leaves_no_trace() {
                 .file("nowhere/.wh.x", "")
                 .file("nowhere/.wh..wh..opq", "")
                 .file("d/f/.wh.x", "")
+                .file("d/f/.wh..wh..opq", "")
                 .directory("new")
                 .file("new/.wh.x", ""),
         ]

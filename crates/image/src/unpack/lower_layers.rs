@@ -124,15 +124,15 @@ impl LayerWriter<'_> {
         }
     }
 
-    /// Says whether there is something at a path that only lower layers have, this layer having nothing in its way.
-    pub(super) fn is_reachable(&mut self, path: &EntryPath) -> Result<bool, UnpackError> {
+    /// What only lower layers have at a path, this layer having nothing in its way.
+    pub(super) fn kind_below(&mut self, path: &EntryPath) -> Result<Option<FileType>, UnpackError> {
         match self.walk(&path.parent(), Missing::Left) {
             Ok(directory) => {
                 let path = directory.join(path.split().1);
-                Ok(self.look_below(self.below.look(path.as_bytes()), &path)?.is_some())
+                Ok(self.look_below(self.below.look(path.as_bytes()), &path)?.map(|found| found.kind))
             }
             Err(Obstacle::Failed(error)) => Err(error),
-            Err(_) => Ok(false),
+            Err(_) => Ok(None),
         }
     }
 

@@ -93,7 +93,7 @@ impl LayerWriter<'_> {
             return names.iter().try_for_each(|name| self.hide(&path.join(name)));
         }
         let own = self.own_kind(path).map_err(|error| failed("deletion", path, error))?;
-        if own.is_none() && !all.hide(path) && self.is_reachable(path)? {
+        if own.is_none() && !all.hide(path) && self.kind_below(path)? == Some(FileType::Directory) {
             // The directory itself stays, with the attributes it has below.
             self.make_parents(&path.join(b"x"))?;
         }
@@ -109,7 +109,7 @@ impl LayerWriter<'_> {
             }
             // It is in the way of what lower layers have.
             Some(_) => {}
-            None if self.is_reachable(path)? => {
+            None if self.kind_below(path)?.is_some() => {
                 let placed = self.place(path)?;
                 let (parent, file_name) = (self.current_parent(), placed.split().1);
                 let device = FileType::CharacterDevice;
