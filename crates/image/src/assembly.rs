@@ -1,6 +1,7 @@
 //! An image on its way into the store: layer by layer, the lowest first, then its manifest. Until the manifest is in its
 //! place nothing has changed for anybody; an assembly that is given up takes with it the layers that it has added.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
@@ -15,7 +16,7 @@ use crate::digest::Digest;
 use crate::image::ImageConfig;
 use crate::import::{ImportError, ImportedLayer};
 use crate::limits::{LimitError, UnpackLimits};
-use crate::manifest::{ACCOUNT_PREFIX, Manifest};
+use crate::manifest::Manifest;
 use crate::name::ImageName;
 use crate::root_view::RootView;
 use crate::staging::{self, Pin, StagedLayer};
@@ -148,11 +149,16 @@ impl<'a> Assembly<'a> {
         let diff_ids = self.layers.iter().map(|part| part.report.diff_id).collect();
         let account_layer = self.add_account_layer()?;
         let store = self.store;
-        let layers = self.layers.iter().rev().map(|part| part.layer.clone());
-        let layers: Vec<String> =
-            account_layer.iter().map(|(layer, _)| layer.clone()).chain(layers).collect();
+        let imported: Vec<String> = self.layers.iter().map(|part| part.layer.clone()).collect();
+        let account = account_layer.iter().map(|(layer, _)| layer.clone());
+        let mut layers: Vec<String> = account.chain(imported.iter().rev().cloned()).collect();
+        // An overlay mount takes a directory once: ELOOP. All that a layer has hides what it has further down, and only one
+        // that says nothing of those below it can be there twice.
+        let mut stacked = BTreeSet::new();
+        layers.retain(|layer| stacked.insert(layer.clone()));
         let mut manifest = Manifest::new(self.name.clone(), digest.to_string(), layers, self.size_bytes);
-        (manifest.diff_ids, manifest.config, manifest.configuration) = (diff_ids, config, configuration);
+        (manifest.diff_ids, manifest.imported) = (diff_ids, imported);
+        (manifest.config, manifest.configuration) = (config, configuration);
         let path = store.lock_file().to_owned();
         let lock = store.lock().map_err(|source| ImportError::Lock { path, source })?;
         let replaced = Manifest::read(&store.images, &self.name).ok().map(|old| old.digest);
@@ -272,7 +278,7 @@ impl<'a> Assembly<'a> {
         let staged = self.store.stage()?;
         plan.write(staged.root().as_fd())
             .map_err(|error| failed(AccountLayerError::Write { path: error.path, source: error.source }))?;
-        let layer = format!("{ACCOUNT_PREFIX}{}", plan.hash());
+        let layer = format!("account-{}", plan.hash());
         let pin = self.store_layer(staged, &layer)?;
         self.size_bytes += plan.size();
         Ok(Some((layer, pin)))

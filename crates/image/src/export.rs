@@ -148,7 +148,7 @@ impl ImageStore {
             Ok(manifest) => manifest,
         };
         let mut layers = Vec::new();
-        for layer in manifest.imported_layers() {
+        for layer in &manifest.imported {
             layers.push(self.open_rebuilt(layer)?);
         }
         if layers.len() != manifest.diff_ids.len() || layers.is_empty() {

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::manifest::ACCOUNT_PREFIX;
 use crate::name::ImageName;
 
 /// An image that is present, ready to be mounted.
@@ -30,14 +29,6 @@ pub struct Image {
     pub digest: String,
     /// How a process in it is to be started.
     pub config: ImageConfig,
-}
-
-impl Image {
-    /// The names of the layers that came with it, lowest first.
-    pub(crate) fn imported_layers(&self) -> impl Iterator<Item = &str> {
-        let names = self.layers.iter().rev().filter_map(|layer| layer.file_name()?.to_str());
-        names.filter(|_| !self.diff_ids.is_empty()).filter(|layer| !layer.starts_with(ACCOUNT_PREFIX))
-    }
 }
 
 /// A directory of the host that is part of an image.

@@ -18,8 +18,6 @@ const FORMAT: u32 = 1;
 /// A configuration of the largest size, each of its bytes escaped.
 const LARGEST: u64 = 16 << 20;
 const SUFFIX: &str = ".json";
-/// What the names of account layers begin with.
-pub(crate) const ACCOUNT_PREFIX: &str = "account-";
 
 /// The stored form of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +31,9 @@ pub(crate) struct Manifest {
     /// The layers that came with the image, as it names them, lowest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) diff_ids: Vec<Digest>,
+    /// The names of those layers here. One that came more than once is in `layers` once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) imported: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) binds: Vec<HostBind>,
     pub(crate) created_at: Timestamp,
@@ -141,6 +142,7 @@ impl Manifest {
             digest,
             layers,
             diff_ids: Vec::new(),
+            imported: Vec::new(),
             binds: Vec::new(),
             // Whole seconds are what people read.
             created_at: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
@@ -148,11 +150,6 @@ impl Manifest {
             config: ImageConfig::default(),
             configuration: None,
         }
-    }
-
-    /// Returns the layers that came with the image, lowest first: all but the one that gives the user of sessions a name.
-    pub(crate) fn imported_layers(&self) -> impl Iterator<Item = &str> {
-        self.layers.iter().rev().map(String::as_str).filter(|layer| !layer.starts_with(ACCOUNT_PREFIX))
     }
 
     /// Reads the manifest of one image.
@@ -165,7 +162,9 @@ impl Manifest {
         if &manifest.name != name {
             return Err(ReadManifestError::Name { path, name: manifest.name });
         }
-        if let Some(layer) = manifest.layers.iter().find(|layer| !is_layer_name(layer)) {
+        if let Some(layer) =
+            manifest.layers.iter().chain(&manifest.imported).find(|layer| !is_layer_name(layer))
+        {
             return Err(ReadManifestError::Layer { path, layer: layer.clone() });
         }
         Ok(manifest)

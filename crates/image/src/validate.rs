@@ -9,6 +9,7 @@ use crate::account;
 use crate::elf;
 use crate::export::ExportError;
 use crate::image::Image;
+use crate::manifest::Manifest;
 use crate::name::ImageName;
 use crate::root_view::RootView;
 use crate::store::{ImageStore, ResolveImageError, with_causes};
@@ -111,7 +112,9 @@ impl ImageStore {
     /// Puts the archive of each layer together again and hashes it: any change of a file shows.
     fn check_digests(&self, image: &Image) -> Check {
         let mut unchecked = Vec::new();
-        for layer in image.imported_layers() {
+        let imported =
+            Manifest::read(&self.images, &image.name).map_or_else(|_| Vec::new(), |read| read.imported);
+        for layer in &imported {
             let Some(facts) = self.facts(layer) else {
                 unchecked.push(layer);
                 continue;

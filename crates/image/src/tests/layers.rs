@@ -343,6 +343,19 @@ fn layers_that_depend_on_those_below_are_shared_only_on_the_same() {
 }
 
 #[test]
+fn a_layer_that_comes_twice_is_stacked_once_and_on_top() {
+    require_root!();
+    let fixture = Fixture::new();
+    let twice = || Tarball::new().directory("d").file("d/f", "1").file("x", "1");
+    let between = Tarball::new().file("d/f", "2").file(".wh.x", "").file("d/g", "2");
+    let tree = seen(&fixture, [twice(), between, twice()]);
+    assert_eq!(names(&tree), ["d", "d/f", "d/g", "x"]);
+    assert_eq!(tree["d/f"], "644 0:0 1");
+    let image = fixture.store.resolve(&name("image")).unwrap();
+    assert_eq!((image.diff_ids.len(), image.layers.len()), (3, 3));
+}
+
+#[test]
 fn removing_an_image_leaves_the_layers_that_another_has() {
     require_root!();
     let fixture = Fixture::new();
