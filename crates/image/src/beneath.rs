@@ -18,6 +18,12 @@ pub(crate) fn open_directory(base: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedF
     rustix::fs::openat2(base, or_dot(path), flags, Mode::empty(), RESOLVE)
 }
 
+/// Opens a directory to read its attributes and its entries.
+pub(crate) fn open_readable_directory(base: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat2(base, or_dot(path), flags, Mode::empty(), RESOLVE)
+}
+
 /// Opens whatever is at a path, a symbolic link included, only to look at it.
 pub(crate) fn open_node(base: BorrowedFd<'_>, path: &[u8]) -> Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;

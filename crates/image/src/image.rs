@@ -1,10 +1,12 @@
 //! What the store says about an image: where its parts are, and how a process in it is to be started.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::name::ImageName;
 
 /// An image that is present, ready to be mounted.
@@ -14,13 +16,16 @@ pub struct Image {
     pub name: ImageName,
     /// Its layers as absolute paths of directories, topmost first. Never written to.
     pub layers: Vec<PathBuf>,
+    /// The layers that it came with, by the hashes of their uncompressed archives, lowest first. Empty for the built-in image.
+    pub diff_ids: Vec<Digest>,
     /// Directories of the host to be mounted over the layers, read-only. Empty for imported images.
     pub binds: Vec<HostBind>,
     /// When it was imported.
     pub created_at: Timestamp,
     /// Bytes of its file contents, without what is bound from the host.
     pub size_bytes: u64,
-    /// `sha256:` and the hash of its content in lowercase hexadecimal.
+    /// `sha256:` and a hash in lowercase hexadecimal: of its manifest where it came with one, otherwise of its
+    /// configuration, otherwise of its one layer.
     pub digest: String,
     /// How a process in it is to be started.
     pub config: ImageConfig,
@@ -41,12 +46,21 @@ pub struct ImageConfig {
     /// `KEY=value` each.
     #[serde(default)]
     pub env: Vec<String>,
-    /// The working directory.
+    /// The working directory that the image asks for. Sessions begin in theirs all the same.
     #[serde(default)]
     pub workdir: Option<String>,
-    /// A user name or id.
+    /// The user name or id that the image asks for. Sessions have one user all the same.
     #[serde(default)]
     pub user: Option<String>,
+    /// The program that the image is for, and its arguments. No session starts it by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub entrypoint: Vec<String>,
+    /// What comes after the entrypoint, or in its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cmd: Vec<String>,
+    /// What the image says of itself.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// All images of a store.

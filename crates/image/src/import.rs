@@ -1,33 +1,41 @@
-//! Imports an archive: unpack, complete, publish. Until the manifest is in its place nothing has changed for anybody.
+//! Imports what somebody has saved: the archive of a root file system, or an image with its layers and its configuration.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
-use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::account::{self, AccountLayerError};
+use crate::account::AccountLayerError;
+use crate::assembly::{Assembly, ExpectedLayer, MOST_LAYERS};
+use crate::digest::Digest;
+use crate::image::ImageConfig;
 use crate::limits::UnpackLimits;
-use crate::manifest::{Manifest, WriteManifestError};
+use crate::manifest::WriteManifestError;
 use crate::name::ImageName;
-use crate::planned_layer::PlannedLayer;
-use crate::root_view::RootView;
-use crate::staging::{self, PublishLayerError, StageLayerError, StagedLayer, StoreLock};
+use crate::source::{self, Found, ImportSource, OpenSourceError, ReadImageError, SavedImages};
+use crate::staging::{PublishLayerError, StageLayerError};
 use crate::store::ImageStore;
-use crate::unpack::{self, Compression, Progress, UnpackError, UnpackSummary, Unpacked};
+use crate::unpack::{Compression, Progress, TarStream, UnpackError, UnpackSummary};
+
+/// What is wanted of an import.
+#[derive(Debug, Clone, Default)]
+pub struct ImportOptions {
+    /// Bounds on all layers together.
+    pub limits: UnpackLimits,
+    /// Which image, where there are several: a name or digest in what was saved.
+    pub reference: Option<String>,
+}
 
 /// What an import did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImportReport {
     /// The image.
     pub name: ImageName,
-    /// `sha256:` and the hash of the uncompressed archive.
+    /// As [`Image::digest`](crate::Image::digest).
     pub digest: String,
-    /// How the archive was compressed.
-    pub compression: Compression,
+    /// The layers that came with it, lowest first.
+    pub layers: Vec<ImportedLayer>,
     /// What was unpacked, and what was left out.
     pub summary: UnpackSummary,
-    /// The same archive was in the store already.
-    pub layer_was_present: bool,
     /// A layer was added in which the user of sessions has a name.
     pub account_layer: bool,
     /// The digest of the image that had this name before. Its layers stay until they are pruned, since sessions may
@@ -35,7 +43,18 @@ pub struct ImportReport {
     pub replaced: Option<String>,
 }
 
-/// An archive was not imported; an older image of the same name is unchanged.
+/// A layer of an image that was imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImportedLayer {
+    /// The hash of its uncompressed archive.
+    pub diff_id: Digest,
+    /// How it came compressed; none where it was not even read, for being in the store already.
+    pub compression: Option<Compression>,
+    /// The store had it.
+    pub was_present: bool,
+}
+
+/// Nothing was imported; an older image of the same name is unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
     /// The name is that of the built-in image.
@@ -44,17 +63,97 @@ pub enum ImportError {
         /// The name.
         name: ImageName,
     },
+    /// It could not be told what there is to import.
+    #[error(transparent)]
+    Open(#[from] OpenSourceError),
+    /// A name was given, but a root file system has none.
+    #[error("this is the archive of a root file system, in which there is no image {reference:?}")]
+    NoReference {
+        /// The name.
+        reference: String,
+    },
+    /// What was saved could not be read.
+    #[error("read the image")]
+    Read {
+        /// Why.
+        #[from]
+        source: ReadImageError,
+    },
     /// There was no place to unpack to.
     #[error("make a place to unpack to")]
     Stage {
         /// Why.
         source: StageLayerError,
     },
-    /// The archive could not be unpacked.
+    /// The archive of a root file system could not be unpacked, or all layers together go past a limit.
     #[error("unpack the archive")]
     Unpack {
         /// Why.
         source: UnpackError,
+    },
+    /// A layer could not be unpacked.
+    #[error("unpack the layer {layer}")]
+    Layer {
+        /// The hash of its uncompressed archive.
+        layer: Digest,
+        /// Why.
+        source: UnpackError,
+    },
+    /// There are too many layers to stack.
+    #[error("the image has more than {allowed} layers")]
+    TooManyLayers {
+        /// The limit.
+        allowed: usize,
+    },
+    /// A layer is not what it is named by, as it is stored.
+    #[error("the layer {expected} of {size} bytes has the digest {found} and {found_bytes} bytes")]
+    Blob {
+        /// The digest in the manifest.
+        expected: Digest,
+        /// The size in the manifest.
+        size: u64,
+        /// What it is.
+        found: Digest,
+        /// What it has.
+        found_bytes: u64,
+    },
+    /// A layer is not what the configuration says once it is uncompressed.
+    #[error("the layer {expected} has the digest {found} when it is uncompressed")]
+    DiffId {
+        /// The digest in the configuration.
+        expected: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// It could not be waited for others that unpack the same layer.
+    #[error("wait for the layer {layer}")]
+    Claim {
+        /// The layer.
+        layer: Digest,
+        /// Why.
+        source: io::Error,
+    },
+    /// A layer could not be kept from being removed.
+    #[error("keep the layer {layer}")]
+    Pin {
+        /// The name of the layer.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What is known about a layer could not be written down.
+    #[error("write what is known about the layer {layer}")]
+    Facts {
+        /// The name of the layer.
+        layer: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The layers so far could not be opened.
+    #[error("open the layers below")]
+    OpenLayers {
+        /// Why.
+        source: io::Error,
     },
     /// The account layer could not be made.
     #[error("make the account layer")]
@@ -89,128 +188,108 @@ pub enum ImportError {
 }
 
 impl ImageStore {
-    /// Imports the archive of a root file system: tar, as it is or compressed by gzip or zstd, told by its content.
+    /// Imports an image: the archive of a root file system, what `docker save` writes, or a layout of OCI, told by its
+    /// content. Archives may be compressed by gzip, zstd or xz. Says now and then how far it is; a callback that answers
+    /// [`ControlFlow::Break`] ends the import with [`UnpackError::Cancelled`].
     ///
-    /// Blocks until the archive is read to its end and everything is on the disk. Must run as root, since the owners in
-    /// the archive are set.
+    /// Blocks until everything is on the disk. Must run as root, since the owners in the archive are set.
     ///
     /// # Errors
     ///
     /// [`ImportError`] has a variant for each step. After any of them the store is as it was before.
+    pub fn import(
+        &self,
+        name: &ImageName,
+        source: ImportSource<'_>,
+        options: &ImportOptions,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<ImportReport, ImportError> {
+        // Before anything is read, and perhaps copied.
+        let assembly = Assembly::begin(self, name, &options.limits)?;
+        match source::open(source, &self.layers, &options.limits)? {
+            Found::RootFileSystem(stream) => match &options.reference {
+                Some(reference) => Err(ImportError::NoReference { reference: reference.clone() }),
+                None => import_root(name, assembly, stream, progress),
+            },
+            Found::Images(images) => import_image(name, assembly, &images, options, progress),
+        }
+    }
+
+    /// Imports the archive of a root file system or of an image, with nothing to choose and nobody to tell.
+    ///
+    /// # Errors
+    ///
+    /// As for [`import`](Self::import).
     pub fn import_tar(
         &self,
         name: &ImageName,
         archive: impl Read,
         limits: &UnpackLimits,
     ) -> Result<ImportReport, ImportError> {
-        self.import_tar_with_progress(name, archive, limits, &mut |_| ControlFlow::Continue(()))
+        let options = ImportOptions { limits: limits.clone(), reference: None };
+        let source = ImportSource::Stream(Box::new(archive));
+        self.import(name, source, &options, &mut |_| ControlFlow::Continue(()))
     }
+}
 
-    /// Imports as [`import_tar`](Self::import_tar) does, and says now and then how far it is. A callback that answers
-    /// [`ControlFlow::Break`] ends the import with [`UnpackError::Cancelled`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`import_tar`](Self::import_tar).
-    pub fn import_tar_with_progress(
-        &self,
-        name: &ImageName,
-        archive: impl Read,
-        limits: &UnpackLimits,
-        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    ) -> Result<ImportReport, ImportError> {
-        if name.is_reserved() {
-            return Err(ImportError::Reserved { name: name.clone() });
-        }
-        let staged = self.stage()?;
-        let unpacked = unpack::unpack(staged.root().as_fd(), archive, limits, progress)
-            .map_err(|source| ImportError::Unpack { source })?;
-        let account = self.stage_account_layer(&staged)?;
-        staged.sync().map_err(|source| ImportError::Publish { layer: unpacked.digest.clone(), source })?;
-        self.publish(name, staged, account, &unpacked)
+fn import_root(
+    name: &ImageName,
+    mut assembly: Assembly<'_>,
+    stream: TarStream<'_>,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<ImportReport, ImportError> {
+    let digest = assembly.add_root_file_system(stream, progress)?;
+    report(name, digest, assembly, ImageConfig::default(), None)
+}
+
+fn import_image(
+    name: &ImageName,
+    mut assembly: Assembly<'_>,
+    images: &SavedImages,
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Result<ImportReport, ImportError> {
+    let image = images.select(options.reference.as_deref())?;
+    if image.layers.len() > MOST_LAYERS {
+        return Err(ImportError::TooManyLayers { allowed: MOST_LAYERS });
     }
-
-    fn stage(&self) -> Result<StagedLayer, ImportError> {
-        StagedLayer::create(&self.layers, self.lock_file()).map_err(|source| ImportError::Stage { source })
-    }
-
-    fn stage_account_layer(
-        &self,
-        image: &StagedLayer,
-    ) -> Result<Option<(StagedLayer, PlannedLayer)>, ImportError> {
-        let view = RootView::open(&[image.path()], &[]).map_err(|source| ImportError::Account {
-            source: AccountLayerError::OpenImage { source: source.into() },
+    let (mut entries, mut bytes) = (0, 0);
+    for layer in &image.layers {
+        let mut last = Progress { entries: 0, archive_bytes: 0 };
+        let expected = ExpectedLayer { diff_id: layer.diff_id, blob: layer.blob };
+        let open = || {
+            let (reader, size) = images.open_layer(layer)?;
+            match layer.blob {
+                // Before a byte of it is read: a blob that goes on for ever is none of a known size.
+                Some((expected, said)) if said != size => Err(ImportError::Read {
+                    source: ReadImageError::Size { name: expected.to_string(), expected: said, found: size },
+                }),
+                _ => Ok(reader),
+            }
+        };
+        assembly.add_layer(&expected, open, &mut |now| {
+            last = now;
+            progress(Progress { entries: entries + now.entries, archive_bytes: bytes + now.archive_bytes })
         })?;
-        let Some(plan) = account::plan(&view) else { return Ok(None) };
-        let staged = self.stage()?;
-        plan.write(staged.root().as_fd()).map_err(|error| ImportError::Account {
-            source: AccountLayerError::Write { path: error.path, source: error.source },
-        })?;
-        Ok(Some((staged, plan)))
+        (entries, bytes) = (entries + last.entries, bytes + last.archive_bytes);
     }
+    report(name, image.digest, assembly, image.config, Some(image.configuration))
+}
 
-    fn publish(
-        &self,
-        name: &ImageName,
-        staged: StagedLayer,
-        account: Option<(StagedLayer, PlannedLayer)>,
-        unpacked: &Unpacked,
-    ) -> Result<ImportReport, ImportError> {
-        let account_layer = account.is_some();
-        let mut size_bytes = unpacked.summary.bytes;
-        let mut parts = Vec::new();
-        if let Some((layer, plan)) = account {
-            size_bytes += plan.size();
-            parts.push((layer, format!("account-{}", plan.hash())));
-        }
-        parts.push((staged, unpacked.digest.clone()));
-        let names: Vec<String> = parts.iter().map(|(_, layer)| layer.clone()).collect();
-        let manifest = Manifest::new(name.clone(), &unpacked.digest, names, size_bytes);
-
-        let path = self.lock_file().to_owned();
-        let lock = self.lock().map_err(|source| ImportError::Lock { path, source })?;
-        let replaced = Manifest::read(&self.images, name).ok().map(|old| old.digest);
-        let mut added = Vec::new();
-        let done = self.publish_parts(parts, &mut added, &lock).and_then(|()| {
-            manifest
-                .write(&self.images, &lock)
-                .map_err(|source| ImportError::Manifest { name: name.clone(), source })
-        });
-        if let Err(error) = done {
-            // The manifest may be in its place although the directory could not be synced: then the layers stay.
-            if Manifest::read(&self.images, name).is_ok_and(|current| current == manifest) {
-                return Err(error);
-            }
-            for layer in &added {
-                // What cannot be removed is whole, has no image, and goes with the next pruning.
-                drop(staging::remove_layer(&self.layers, layer, &lock));
-            }
-            return Err(error);
-        }
-        Ok(ImportReport {
-            name: name.clone(),
-            digest: manifest.digest,
-            compression: unpacked.compression,
-            summary: unpacked.summary,
-            layer_was_present: !added.contains(&unpacked.digest),
-            account_layer,
-            replaced,
-        })
-    }
-
-    fn publish_parts(
-        &self,
-        parts: Vec<(StagedLayer, String)>,
-        added: &mut Vec<String>,
-        lock: &StoreLock,
-    ) -> Result<(), ImportError> {
-        for (staged, layer) in parts {
-            match staged.publish(&self.layers, &layer, lock) {
-                Ok(true) => added.push(layer),
-                Ok(false) => {}
-                Err(source) => return Err(ImportError::Publish { layer, source }),
-            }
-        }
-        Ok(())
-    }
+fn report(
+    name: &ImageName,
+    digest: Digest,
+    assembly: Assembly<'_>,
+    config: ImageConfig,
+    configuration: Option<String>,
+) -> Result<ImportReport, ImportError> {
+    let made = assembly.finish(digest, config, configuration)?;
+    Ok(ImportReport {
+        name: name.clone(),
+        digest: digest.to_string(),
+        layers: made.layers,
+        summary: made.summary,
+        account_layer: made.account_layer,
+        replaced: made.replaced,
+    })
 }

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod digest;
 mod name;
 
 mod limits;
@@ -16,6 +17,7 @@ mod root_view;
 mod unpack;
 
 mod account;
+mod claim;
 mod host;
 mod manifest;
 mod planned_layer;
@@ -24,7 +26,12 @@ mod staging;
 mod image;
 mod store;
 
+mod assembly;
+mod source;
+
+mod export;
 mod import;
+mod rebuild;
 mod removal;
 mod validate;
 
@@ -32,13 +39,16 @@ mod validate;
 mod tests;
 
 pub use account::AccountLayerError;
+pub use digest::{Digest, ParseDigestError};
+pub use export::{ExportError, ExportReport, ExportTarget};
 pub use host::{RefreshHostError, host_configuration};
 pub use image::{BrokenImage, HostBind, Image, ImageConfig, ImageListing};
-pub use import::{ImportError, ImportReport};
+pub use import::{ImportError, ImportOptions, ImportReport, ImportedLayer};
 pub use limits::{LimitError, UnpackLimits};
 pub use manifest::{ReadManifestError, WriteManifestError};
 pub use name::{ImageName, ParseImageNameError};
 pub use removal::{NothingInUse, PruneError, PruneReport, RemoveImageError, RemoveReport, Usage};
+pub use source::{ImportSource, OpenSourceError, ReadImageError};
 pub use staging::{PublishLayerError, StageLayerError};
 pub use store::{ImageStore, ListImagesError, OpenStoreError, ResolveImageError};
 pub use unpack::{Compression, HardlinkProblem, NameProblem, Progress, UnpackError, UnpackSummary};

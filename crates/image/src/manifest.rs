@@ -9,12 +9,14 @@ use jiff::Timestamp;
 use rustix::fs::{CWD, Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::digest::Digest;
 use crate::image::{HostBind, ImageConfig};
 use crate::name::ImageName;
 use crate::staging::{StoreLock, sync_directory, temporary_name};
 
 const FORMAT: u32 = 1;
-const LARGEST: u64 = 1 << 20;
+/// A configuration of the largest size, each of its bytes escaped.
+const LARGEST: u64 = 16 << 20;
 const SUFFIX: &str = ".json";
 
 /// The stored form of an image.
@@ -26,12 +28,21 @@ pub(crate) struct Manifest {
     pub(crate) digest: String,
     /// Names of layer directories, topmost first.
     pub(crate) layers: Vec<String>,
+    /// The layers that came with the image, as it names them, lowest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) diff_ids: Vec<Digest>,
+    /// The names of those layers here. One that came more than once is in `layers` once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) imported: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) binds: Vec<HostBind>,
     pub(crate) created_at: Timestamp,
     pub(crate) size_bytes: u64,
     #[serde(default)]
     pub(crate) config: ImageConfig,
+    /// The configuration that the image came with, byte for byte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) configuration: Option<String>,
 }
 
 /// A manifest could not be read.
@@ -124,17 +135,20 @@ impl ReadManifestError {
 }
 
 impl Manifest {
-    pub(crate) fn new(name: ImageName, hash: &str, layers: Vec<String>, size_bytes: u64) -> Self {
+    pub(crate) fn new(name: ImageName, digest: String, layers: Vec<String>, size_bytes: u64) -> Self {
         Self {
             format: FORMAT,
             name,
-            digest: format!("sha256:{hash}"),
+            digest,
             layers,
+            diff_ids: Vec::new(),
+            imported: Vec::new(),
             binds: Vec::new(),
             // Whole seconds are what people read.
             created_at: Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
             size_bytes,
             config: ImageConfig::default(),
+            configuration: None,
         }
     }
 
@@ -148,7 +162,9 @@ impl Manifest {
         if &manifest.name != name {
             return Err(ReadManifestError::Name { path, name: manifest.name });
         }
-        if let Some(layer) = manifest.layers.iter().find(|layer| !is_layer_name(layer)) {
+        if let Some(layer) =
+            manifest.layers.iter().chain(&manifest.imported).find(|layer| !is_layer_name(layer))
+        {
             return Err(ReadManifestError::Layer { path, layer: layer.clone() });
         }
         Ok(manifest)

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps,
 use sha2::{Digest, Sha256};
 
 use crate::beneath;
-use crate::unpack::hexadecimal;
+use crate::digest::hexadecimal;
 
 /// A thing in a planned layer.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::manifest::{self, Manifest, ReadManifestError};
 use crate::name::ImageName;
-use crate::staging::{self, StoreLock, sync_directory};
+use crate::staging::{self, sync_directory};
 use crate::store::ImageStore;
 
 /// Knows what is in use. Asked while the store is locked, so it must not call the store.
@@ -178,9 +178,12 @@ impl ImageStore {
                 report.kept_layers.push(path);
                 continue;
             }
-            self.remove_layer(&layer, &lock)
-                .map_err(|source| RemoveImageError::RemoveLayer { layer: path.clone(), source })?;
-            report.removed_layers.push(path);
+            match staging::remove_layer(&self.layers, &layer, &lock) {
+                Ok(true) => report.removed_layers.push(path),
+                // An import is about to use it.
+                Ok(false) => report.kept_layers.push(path),
+                Err(source) => return Err(RemoveImageError::RemoveLayer { layer: path, source }),
+            }
         }
         Ok(report)
     }
@@ -206,15 +209,14 @@ impl ImageStore {
                 report.kept_layers.push(path);
                 continue;
             }
-            self.remove_layer(&layer, &lock)
-                .map_err(|source| PruneError::RemoveLayer { layer: path.clone(), source })?;
-            report.removed_layers.push(path);
+            match staging::remove_layer(&self.layers, &layer, &lock) {
+                Ok(true) => report.removed_layers.push(path),
+                // An import is about to use it.
+                Ok(false) => report.kept_layers.push(path),
+                Err(source) => return Err(PruneError::RemoveLayer { layer: path, source }),
+            }
         }
         Ok(report)
-    }
-
-    fn remove_layer(&self, layer: &str, lock: &StoreLock) -> io::Result<()> {
-        staging::remove_layer(&self.layers, layer, lock)
     }
 
     fn unreadable_layers(&self, source: io::Error) -> PruneError {
@@ -222,7 +224,7 @@ impl ImageStore {
     }
 
     /// Returns the layers that images have.
-    fn referenced_layers(&self) -> Result<BTreeSet<String>, PruneError> {
+    pub(crate) fn referenced_layers(&self) -> Result<BTreeSet<String>, PruneError> {
         let (names, _) = manifest::names(&self.images)
             .map_err(|source| PruneError::Read { path: self.images.clone(), source })?;
         let mut layers = BTreeSet::new();

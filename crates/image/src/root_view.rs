@@ -1,17 +1,19 @@
-//! Looking up paths in a root file system as a process inside it would see them: layers on top of each other, binds
-//! over them, symbolic links resolved within. No link is ever followed by the kernel, so none can lead to the host.
+//! Looking up paths in a root file system as a process inside it would see them: layers on top of each other with what
+//! they delete, binds over them, symbolic links resolved within. No link is ever followed by the kernel, so none can lead
+//! to the host.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::{Errno, Result};
 
 use crate::beneath;
 use crate::image::HostBind;
+use crate::unpack::is_opaque;
 
 /// As many as path_resolution(7) allows.
 const MOST_LINKS: usize = 40;
@@ -29,8 +31,8 @@ pub(crate) struct Found<'a> {
     path: Vec<u8>,
     /// Type of the file.
     pub(crate) kind: FileType,
-    /// Permission bits.
-    pub(crate) mode: u32,
+    /// All that is known of the file.
+    pub(crate) stat: Stat,
 }
 
 impl RootView {
@@ -42,6 +44,11 @@ impl RootView {
             .map(|bind| Ok((relative(bind.target.as_os_str().as_encoded_bytes()), open_base(&bind.source)?)))
             .collect::<Result<_>>()?;
         Ok(Self { layers, binds })
+    }
+
+    /// A root file system with nothing in it.
+    pub(crate) const fn empty() -> Self {
+        Self { layers: Vec::new(), binds: Vec::new() }
     }
 
     /// Resolves a path; `ENOENT`, `ENOTDIR` and `ELOOP` as the kernel would say inside.
@@ -89,8 +96,21 @@ impl RootView {
         if bytes.len() as u64 > most { Err(Errno::FBIG.into()) } else { Ok(bytes) }
     }
 
-    /// Looks at one path without resolving any link.
-    fn look(&self, path: &[u8]) -> Result<Found<'_>> {
+    /// Lists the root directory.
+    pub(crate) fn names_in_root(&self) -> Result<Vec<Vec<u8>>> {
+        let mut names = BTreeSet::new();
+        for layer in &self.layers {
+            let directory = beneath::open_readable_directory(layer.as_fd(), b"")?;
+            for entry in Dir::read_from(&directory)? {
+                names.insert(entry?.file_name().to_bytes().to_vec());
+            }
+        }
+        names.retain(|name| !matches!(name.as_slice(), b"." | b".."));
+        Ok(names.into_iter().collect())
+    }
+
+    /// Looks at one relative path without resolving any link.
+    pub(crate) fn look(&self, path: &[u8]) -> Result<Found<'_>> {
         for (target, source) in &self.binds {
             let Some(rest) = path.strip_prefix(target.as_slice()) else { continue };
             if let Some(below) = if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") } {
@@ -100,7 +120,12 @@ impl RootView {
         for layer in &self.layers {
             match look_in(layer, path) {
                 // A file or link here hides whatever lower layers have below that name, and look_in says NOTDIR or LOOP.
-                Err(Errno::NOENT) => {}
+                Err(Errno::NOENT) => {
+                    if hides_lower(layer, path)? {
+                        return Err(Errno::NOENT);
+                    }
+                }
+                Ok(found) if found.is_whiteout() => return Err(Errno::NOENT),
                 found => return found,
             }
         }
@@ -116,10 +141,21 @@ impl Found<'_> {
 
     /// Says whether this is a regular file somebody may execute.
     pub(crate) fn is_program(&self) -> bool {
-        self.kind == FileType::RegularFile && self.mode & 0o111 != 0
+        self.kind == FileType::RegularFile && self.stat.st_mode & 0o111 != 0
     }
 
-    fn link_target(&self) -> Result<Vec<u8>> {
+    /// Opens the directory to read its attributes.
+    pub(crate) fn open_directory(&self) -> Result<OwnedFd> {
+        beneath::open_readable_directory(self.base.as_fd(), &self.path)
+    }
+
+    /// Overlayfs has a character device of number 0 where an upper layer has deleted something.
+    fn is_whiteout(&self) -> bool {
+        self.kind == FileType::CharacterDevice && self.stat.st_rdev == 0
+    }
+
+    /// Where the symbolic link leads.
+    pub(crate) fn link_target(&self) -> Result<Vec<u8>> {
         let node = beneath::open_node(self.base.as_fd(), &self.path)?;
         Ok(rustix::fs::readlinkat(&node, c"", Vec::new())?.into_bytes())
     }
@@ -127,8 +163,23 @@ impl Found<'_> {
 
 fn look_in<'a>(base: &'a OwnedFd, path: &[u8]) -> Result<Found<'a>> {
     let node = beneath::open_node(base.as_fd(), path)?;
-    let mode = rustix::fs::fstat(&node)?.st_mode;
-    Ok(Found { base, path: path.to_vec(), kind: FileType::from_raw_mode(mode), mode: mode & 0o7777 })
+    let stat = rustix::fs::fstat(&node)?;
+    Ok(Found { base, path: path.to_vec(), kind: FileType::from_raw_mode(stat.st_mode), stat })
+}
+
+/// Says whether a layer that has no `path` hides what lower layers have there: one of the directories above it does.
+fn hides_lower(layer: &OwnedFd, path: &[u8]) -> Result<bool> {
+    let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(index, _)| index);
+    for end in ends {
+        match beneath::open_readable_directory(layer.as_fd(), &path[..end]) {
+            Ok(directory) if is_opaque(directory.as_fd())? => return Ok(true),
+            Ok(_) => {}
+            // Below that there is nothing of this layer.
+            Err(Errno::NOENT) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
 }
 
 fn open_base(path: &Path) -> Result<OwnedFd> {

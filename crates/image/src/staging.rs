@@ -4,7 +4,7 @@
 //! still runs, in this process or another.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
+use crate::claim::{self, CLAIM_PREFIX};
+
 /// What all temporary names begin with; no layer has a name like it.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 const LAYER: &str = "layer";
+const RECORD: &str = "record";
+const FACTS: &str = "facts";
+/// What the name of a layer's record has behind that of the layer.
+const RECORD_SUFFIX: &str = ".record";
+const FACTS_SUFFIX: &str = ".json";
 
 /// Keeps names unique within a process.
 static COUNTER: AtomicU64 = AtomicU64::new(0);
@@ -95,7 +102,7 @@ pub(crate) struct StagedLayer {
     temporary: PathBuf,
     root: OwnedFd,
     /// Its lock tells others that somebody is at work here.
-    _lock: OwnedFd,
+    lock: OwnedFd,
 }
 
 impl StagedLayer {
@@ -117,7 +124,7 @@ impl StagedLayer {
         let root = rustix::fs::openat(&lock, LAYER, directory, Mode::empty()).map_err(failed)?;
         // The mode given to mkdir is cut by the umask; an archive may have no entry for its root.
         rustix::fs::fchmod(&root, Mode::from_raw_mode(0o755)).map_err(failed)?;
-        Ok(Self { temporary, root, _lock: lock })
+        Ok(Self { temporary, root, lock })
     }
 
     /// Returns the directory to build in.
@@ -128,6 +135,21 @@ impl StagedLayer {
     /// Returns the path of the directory to build in.
     pub(crate) fn path(&self) -> PathBuf {
         self.temporary.join(LAYER)
+    }
+
+    /// Makes the file for the record of the archive that the layer is unpacked from.
+    pub(crate) fn create_record(&self) -> io::Result<File> {
+        self.create_file(RECORD)
+    }
+
+    /// Writes down what is known about the layer.
+    pub(crate) fn write_facts(&self, facts: &[u8]) -> io::Result<()> {
+        self.create_file(FACTS)?.write_all(facts)
+    }
+
+    fn create_file(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.lock, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// Writes everything to the disk, so that a layer that is there under its name is there whole.
@@ -145,6 +167,18 @@ impl StagedLayer {
         _lock: &StoreLock,
     ) -> Result<bool, PublishLayerError> {
         let place = layers.join(name);
+        if place.symlink_metadata().is_err() {
+            // Without its layer it is cleared away; a layer without it could never be exported.
+            for (file, suffix) in [(RECORD, RECORD_SUFFIX), (FACTS, FACTS_SUFFIX)] {
+                let path = beside(layers, name, suffix);
+                match fs::rename(self.temporary.join(file), &path) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                        return Err(PublishLayerError::Rename { path, source });
+                    }
+                    _ => {}
+                }
+            }
+        }
         match rustix::fs::renameat_with(CWD, self.path(), CWD, &place, RenameFlags::NOREPLACE) {
             Ok(()) => {}
             Err(Errno::EXIST) => {
@@ -170,15 +204,71 @@ impl Drop for StagedLayer {
 }
 
 /// Removes a layer: first its name, so that no half-removed layer is ever taken for a whole one. The caller has the
-/// store's lock.
-pub(crate) fn remove_layer(layers: &Path, name: &str, _lock: &StoreLock) -> io::Result<()> {
-    let condemned = layers.join(temporary_name());
-    match fs::rename(layers.join(name), &condemned) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+/// store's lock. False where somebody is making an image with it, which then keeps it.
+pub(crate) fn remove_layer(layers: &Path, name: &str, _lock: &StoreLock) -> io::Result<bool> {
+    let place = layers.join(name);
+    let directory = match open_layer(&place) {
+        Err(Errno::NOENT) => return Ok(true),
+        other => other?,
+    };
+    match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => return Ok(false),
         other => other?,
     }
+    let condemned = layers.join(temporary_name());
+    fs::rename(&place, &condemned)?;
     sync_directory(layers)?;
-    fs::remove_dir_all(condemned)
+    for suffix in [RECORD_SUFFIX, FACTS_SUFFIX] {
+        remove_if_there(&beside(layers, name, suffix))?;
+    }
+    fs::remove_dir_all(condemned)?;
+    Ok(true)
+}
+
+/// Keeps a layer from being removed, for as long as the value lives: by whoever makes an image with it, before the image has
+/// a manifest that says so. None where there is no such layer.
+pub(crate) fn pin_layer(layers: &Path, name: &str) -> io::Result<Option<Pin>> {
+    let place = layers.join(name);
+    let directory = match open_layer(&place) {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other?,
+    };
+    rustix::io::retry_on_intr(|| rustix::fs::flock(&directory, FlockOperation::LockShared))?;
+    // It may have been removed while we waited.
+    let (ours, there) = (rustix::fs::fstat(&directory)?, rustix::fs::lstat(&place));
+    let same = there.is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino));
+    Ok(same.then_some(Pin { _directory: directory }))
+}
+
+/// See [`pin_layer`].
+pub(crate) struct Pin {
+    _directory: OwnedFd,
+}
+
+fn open_layer(place: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, place, flags, Mode::empty())
+}
+
+/// Where the record of a layer's archive is.
+pub(crate) fn record_path(layers: &Path, name: &str) -> PathBuf {
+    beside(layers, name, RECORD_SUFFIX)
+}
+
+/// Where the facts about a layer are.
+pub(crate) fn facts_path(layers: &Path, name: &str) -> PathBuf {
+    beside(layers, name, FACTS_SUFFIX)
+}
+
+fn beside(layers: &Path, name: &str, suffix: &str) -> PathBuf {
+    layers.join(format!("{name}{suffix}"))
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Removes what interrupted imports and removals left below `layers`. Returns how many there were. The caller has the
@@ -187,6 +277,18 @@ pub(crate) fn clear_leftovers(layers: &Path, _lock: &StoreLock) -> io::Result<us
     let mut cleared = 0;
     for entry in fs::read_dir(layers)? {
         let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What is beside a layer comes before it and goes after it.
+        if let Some(layer) = name.strip_suffix(RECORD_SUFFIX).or_else(|| name.strip_suffix(FACTS_SUFFIX)) {
+            if layers.join(layer).symlink_metadata().is_err() {
+                remove_if_there(&entry.path())?;
+            }
+            continue;
+        }
+        if name.starts_with(CLAIM_PREFIX) {
+            claim::clear(&entry.path())?;
+            continue;
+        }
         if !entry.file_name().as_encoded_bytes().starts_with(TEMPORARY_PREFIX.as_bytes()) {
             continue;
         }

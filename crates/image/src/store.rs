@@ -182,6 +182,7 @@ impl ImageStore {
         Image {
             name: manifest.name,
             layers: manifest.layers.iter().map(|layer| self.layers.join(layer)).collect(),
+            diff_ids: manifest.diff_ids,
             binds: manifest.binds,
             created_at: manifest.created_at,
             size_bytes: manifest.size_bytes,
@@ -229,7 +230,7 @@ fn make_private_directory(path: &Path) -> Result<(), Errno> {
     rustix::fs::fchmod(&directory, Mode::RWXU)
 }
 
-fn with_causes(error: &dyn Error) -> String {
+pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -7,10 +7,12 @@ use std::path::Path;
 
 use crate::account;
 use crate::elf;
+use crate::export::ExportError;
 use crate::image::Image;
+use crate::manifest::Manifest;
 use crate::name::ImageName;
 use crate::root_view::RootView;
-use crate::store::{ImageStore, ResolveImageError};
+use crate::store::{ImageStore, ResolveImageError, with_causes};
 
 const LARGEST_ACCOUNT_FILE: u64 = 4 << 20;
 /// The headers and the interpreter of any usual program are within.
@@ -30,7 +32,7 @@ pub struct ValidationReport {
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What: `layers`, `permissions`, `shell`, `loader`, `python3` or `account`.
+    /// What: `layers`, `permissions`, `digests`, `shell`, `loader`, `python3` or `account`.
     pub name: &'static str,
     /// How it is.
     pub status: CheckStatus,
@@ -94,6 +96,7 @@ impl ImageStore {
                 let parts = image.layers.len() + image.binds.len();
                 checks.push(fine("layers", format!("{parts} directories, all present")));
                 checks.push(check_permissions(&image));
+                checks.push(self.check_digests(&image));
                 checks.push(check_shell(&view));
                 checks.push(check_loader(&view));
                 checks.push(check_python(&view));
@@ -102,6 +105,40 @@ impl ImageStore {
             Err(error) => checks.push(lost("layers", format!("a layer cannot be opened: {error}"))),
         }
         Ok(ValidationReport { name: name.clone(), checks })
+    }
+}
+
+impl ImageStore {
+    /// Puts the archive of each layer together again and hashes it: any change of a file shows.
+    fn check_digests(&self, image: &Image) -> Check {
+        let mut unchecked = Vec::new();
+        let imported =
+            Manifest::read(&self.images, &image.name).map_or_else(|_| Vec::new(), |read| read.imported);
+        for layer in &imported {
+            let Some(facts) = self.facts(layer) else {
+                unchecked.push(layer);
+                continue;
+            };
+            match self.rebuilt_digest(layer) {
+                Err(ExportError::NoRecord { .. }) => unchecked.push(layer),
+                Ok(digest) if digest == facts.diff_id => {}
+                // What an archive has twice is on the disk once.
+                Ok(_) | Err(_) if facts.summary.replaced_entries > 0 => unchecked.push(layer),
+                Ok(digest) => {
+                    return lost("digests", format!("the layer {layer} has the digest {digest} now"));
+                }
+                Err(error) => return lost("digests", format!("the layer {layer}: {}", with_causes(&error))),
+            }
+        }
+        match unchecked.as_slice() {
+            [] => fine("digests", format!("{} layers are as they came", image.diff_ids.len())),
+            [layer, ..] => Check {
+                name: "digests",
+                status: CheckStatus::Warning,
+                detail: format!("the layer {layer} cannot be compared with its archive"),
+                advice: Some("import the image again if an older version has imported it"),
+            },
+        }
     }
 }
 
@@ -152,12 +189,11 @@ fn check_shell(view: &RootView) -> Check {
         (false, true) => {
             missed("shell", "/bin/sh but no /bin/bash", "install bash for shells that keep their state best")
         }
-        (false, false) => Check {
-            name: "shell",
-            status: CheckStatus::Failure,
-            detail: "neither /bin/bash nor /bin/sh".to_owned(),
-            advice: Some("install a shell: commands cannot be run without one"),
-        },
+        (false, false) => missed(
+            "shell",
+            "neither /bin/bash nor /bin/sh",
+            "install a shell: without one, sessions run programs by argv, and no commands",
+        ),
     }
 }
 
@@ -172,7 +208,7 @@ fn check_loader(view: &RootView) -> Check {
     let shell =
         ["bin/sh", "bin/bash"].into_iter().find_map(|path| Some((path, view.find(path).ok()?.open().ok()?)));
     let Some((path, file)) = shell else {
-        return failure("there is no shell to look at".to_owned(), "install a shell");
+        return missed("loader", "there is no shell to look at", "install a shell");
     };
     let mut start = Vec::new();
     if let Err(error) = file.take(PROGRAM_START).read_to_end(&mut start) {

@@ -231,12 +231,13 @@ impl SandboxPlan {
 /// What the runner answers when it has tried to build the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SetupReply {
-    /// The shell takes commands. The sandbox's root directory and the shell's process descriptor come along.
+    /// The sandbox stands. Its root directory comes along, and the process descriptor of a shell that takes commands, where
+    /// the image has one.
     Ready {
         /// The ABI of the landlock rules in force; 0 where the kernel has none.
         landlock_abi: u32,
     },
-    /// The image cannot be used: it has no shell that takes commands. The runner has exited.
+    /// The image cannot be used: its shell takes no commands. The runner has exited.
     UnusableImage {
         /// What it lacks.
         reason: String,

@@ -230,6 +230,11 @@ pub enum Reply {
         /// Why, down to the kernel's reason.
         reason: String,
     },
+    /// The image has no shell, which this needs; nothing ran.
+    NoShell {
+        /// Where one was looked for.
+        tried: String,
+    },
 }
 
 /// One job, as the session's description has it.

@@ -61,14 +61,14 @@ enum Source {
 }
 
 impl EventLoop {
-    /// Takes over a sandbox that stands.
+    /// Takes over a sandbox that stands, with its shell where the image has one.
     ///
     /// # Errors
     /// The kernel's, where the listener cannot be made non-blocking.
     pub(crate) fn new(
         entered: Entered,
         plan: SandboxPlan,
-        shell: Shell,
+        shell: Option<Shell>,
         signals: ChildSignals,
         listener: OwnedFd,
     ) -> io::Result<Self> {

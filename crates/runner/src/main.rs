@@ -41,18 +41,24 @@ fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
     let Handover { plan, files, setup, listener } = enter::receive()?;
     let built = enter::enter(&plan, files)
         .map_err(|error| SetupReply::Failed { reason: error_chain(&error) })
-        .and_then(|mut entered| match shell::Shell::start(&plan, &entered, shell::Place::Main) {
-            Ok(shell) => match entered.seal() {
+        .and_then(|mut entered| {
+            let shell = match shell::Shell::start(&plan, &entered, shell::Place::Main) {
+                Ok(shell) => Some(shell),
+                // Such an image still has programs and files.
+                Err(shell::ShellError::Missing { .. }) => None,
+                Err(error) => return Err(SetupReply::UnusableImage { reason: error_chain(&error) }),
+            };
+            match entered.seal() {
                 Ok(()) => Ok((entered, shell)),
                 Err(error) => Err(SetupReply::Failed { reason: error_chain(&error) }),
-            },
-            Err(error) => Err(SetupReply::UnusableImage { reason: error_chain(&error) }),
+            }
         });
     let (entered, shell) = match built {
         Ok(built) => built,
         Err(failure) => return Ok(enter::answer_failed(setup.as_fd(), &failure)?),
     };
-    enter::answer_ready(setup.as_fd(), entered.landlock_abi, entered.root.as_fd(), shell.descriptor())?;
+    let descriptor = shell.as_ref().map(shell::Shell::descriptor);
+    enter::answer_ready(setup.as_fd(), entered.landlock_abi, entered.root.as_fd(), descriptor)?;
     drop(setup);
     event_loop::EventLoop::new(entered, plan, shell, signals, listener)?.run()?;
     Ok(())

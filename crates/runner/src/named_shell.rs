@@ -3,11 +3,10 @@
 use std::os::fd::BorrowedFd;
 
 use sandkasten_isolation::enter::Entered;
-use sandkasten_isolation::error_chain;
 use sandkasten_isolation::plan::SandboxPlan;
 use sandkasten_protocol::MAIN_SHELL;
 
-use crate::shell::{Place, Shell};
+use crate::shell::{Place, Shell, ShellError};
 
 /// A shell that commands are given to.
 #[derive(Debug)]
@@ -24,8 +23,9 @@ pub(crate) struct NamedShell {
 }
 
 impl NamedShell {
-    pub(crate) fn main(shell: Shell) -> Self {
-        Self { name: MAIN_SHELL.to_owned(), shell: Some(shell), generation: 1, last_status: 0, job: None }
+    pub(crate) fn main(shell: Option<Shell>) -> Self {
+        let generation = u64::from(shell.is_some());
+        Self { name: MAIN_SHELL.to_owned(), shell, generation, last_status: 0, job: None }
     }
 
     /// A name that has no process yet.
@@ -46,20 +46,20 @@ impl NamedShell {
     /// shares; any other's in `directory`.
     ///
     /// # Errors
-    /// The reasons.
+    /// [`ShellError`].
     pub(crate) fn ensure(
         &mut self,
         plan: &SandboxPlan,
         entered: &Entered,
         directory: Option<&str>,
         group: Option<BorrowedFd<'_>>,
-    ) -> Result<(), String> {
+    ) -> Result<(), ShellError> {
         if self.shell.is_some() {
             return Ok(());
         }
         let directory = directory.unwrap_or(&plan.working_directory);
         let place = if self.is_main() { Place::Main } else { Place::Beside { directory, group } };
-        self.shell = Some(Shell::start(plan, entered, place).map_err(|error| error_chain(&error))?);
+        self.shell = Some(Shell::start(plan, entered, place)?);
         self.generation += 1;
         self.last_status = 0;
         Ok(())

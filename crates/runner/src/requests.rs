@@ -17,6 +17,7 @@ use crate::jobs::MAX_PROCESSES;
 use crate::named_shell::NamedShell;
 use crate::outlet::{Origin, Outlet};
 use crate::reader::Reader;
+use crate::shell::ShellError;
 
 /// Shells that a session can have at once.
 const MAX_SHELLS: usize = 16;
@@ -75,8 +76,12 @@ impl EventLoop {
         });
         let Some(named) = self.shells.get_mut(place) else { return };
         let group = group.as_ref().map(AsFd::as_fd);
-        if let Err(reason) = named.ensure(&self.plan, &self.entered, wanted.directory.as_deref(), group) {
-            return self.finish(connection, &Reply::Failed { reason });
+        if let Err(error) = named.ensure(&self.plan, &self.entered, wanted.directory.as_deref(), group) {
+            if found.is_none() {
+                // A name that never had a process takes no place from others.
+                self.shells.truncate(place);
+            }
+            return self.finish(connection, &error.into());
         }
         let reply = Reply::Shell { generation: named.generation };
         if let Some(shell) = &named.shell
@@ -144,7 +149,11 @@ impl EventLoop {
     /// A program that is not there ends as it would in a shell: with a word and a status. Anything else is a failure.
     fn refuse_process(&mut self, mut connection: Connection, process: &StartProcess, error: &StartError) {
         let Some((text, status)) = error.as_exit() else {
-            return self.finish(connection, &Reply::Failed { reason: error_chain(error) });
+            let reply = match error {
+                StartError::Shell(ShellError::Missing { tried }) => Reply::NoShell { tried: tried.clone() },
+                error => Reply::Failed { reason: error_chain(error) },
+            };
+            return self.finish(connection, &reply);
         };
         connection.say(&Reply::Started).ok();
         let saying = |text: &str| Outlet::saying(Captured::new(process.plan.capture), text);

@@ -22,7 +22,9 @@ use rustix::net::{
     recvmsg, socketpair,
 };
 use sandkasten_isolation::enter::{Entered, SpawnError, StartProcess, peer_has_read_all};
+use sandkasten_isolation::error_chain;
 use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference};
+use sandkasten_protocol::Reply;
 
 use crate::dialect::{Dialect, Secrets};
 use crate::last_words::LastWords;
@@ -110,6 +112,15 @@ pub(crate) enum ShellError {
         /// What happened instead.
         reason: &'static str,
     },
+}
+
+impl From<ShellError> for Reply {
+    fn from(error: ShellError) -> Self {
+        match error {
+            ShellError::Missing { tried } => Self::NoShell { tried },
+            error => Self::Failed { reason: error_chain(&error) },
+        }
+    }
 }
 
 impl Shell {

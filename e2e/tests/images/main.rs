@@ -2,5 +2,9 @@
 
 mod debian;
 mod hostile_links;
+mod layers;
+mod skopeo;
 mod small;
+mod umoci;
 mod whole_way;
+mod without_shell;

@@ -224,6 +224,7 @@ impl From<ExecFailure> for ApiError {
             ExecFailure::Session(error) => error.into(),
             ExecFailure::KeyReused { .. } => Self::new(ErrorCode::IdempotencyKeyReused, message),
             ExecFailure::Busy => Self::new(ErrorCode::LimitExceeded, message),
+            ExecFailure::NoShell { .. } => Self::invalid(message),
             ExecFailure::Force(_) | ExecFailure::ShellKeepsEnding => Self::internal(&failure),
         }
     }

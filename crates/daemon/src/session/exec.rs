@@ -110,6 +110,14 @@ pub(crate) enum ExecFailure {
     /// There are as many processes or shells as the runner takes.
     #[error("the session runs as many processes and shells as it may; end some (GET …/processes lists them)")]
     Busy,
+    /// The image has no shell.
+    #[error(
+        "the image of this session has no shell (looked for {tried}), so it takes no `cmd`; give the program and its arguments as `argv`"
+    )]
+    NoShell {
+        /// Where one was looked for.
+        tried: String,
+    },
     /// Shell after shell ended before it took the command.
     #[error("the shell ended again and again before it took the command")]
     ShellKeepsEnding,
@@ -320,6 +328,9 @@ impl Running {
         let error = match result {
             Ok(value) => return Ok(value),
             Err(SessionError::Link(LinkError::Busy)) => return Err(ExecFailure::Busy),
+            Err(SessionError::Link(LinkError::NoShell { tried })) => {
+                return Err(ExecFailure::NoShell { tried });
+            }
             Err(error) => error,
         };
         let session = Arc::clone(&self.session);

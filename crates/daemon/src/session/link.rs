@@ -63,6 +63,12 @@ pub(crate) enum LinkError {
         /// Its own words.
         reason: String,
     },
+    /// The image has no shell.
+    #[error("the image has no shell; looked for {tried}")]
+    NoShell {
+        /// Where it was looked for.
+        tried: String,
+    },
     /// The runner has as much to do as it takes.
     #[error("the runner is busy")]
     Busy,
@@ -125,6 +131,7 @@ pub(super) fn find_shell(
     match ask_within(socket, &Request::Shell(wanted), group, ANSWER_TIMEOUT)? {
         (Reply::Shell { generation }, Some(shell)) => Ok(FoundShell { generation, shell }),
         (Reply::Busy, _) => Err(LinkError::Busy),
+        (Reply::NoShell { tried }, _) => Err(LinkError::NoShell { tried }),
         _ => Err(LinkError::Unexpected),
     }
 }
@@ -217,6 +224,9 @@ fn checked(frame: Incoming) -> Result<Incoming, LinkError> {
         }
         Incoming::Reply(Reply::Failed { reason }) => {
             Ok(Incoming::Reply(Reply::Failed { reason: printable(&reason) }))
+        }
+        Incoming::Reply(Reply::NoShell { tried }) => {
+            Ok(Incoming::Reply(Reply::NoShell { tried: printable(&tried) }))
         }
         frame => Ok(frame),
     }

@@ -74,6 +74,7 @@ async fn await_start(link: &mut Link) -> Result<(), LinkError> {
         Incoming::Reply(Reply::Started) => Ok(()),
         Incoming::Reply(Reply::Busy) => Err(LinkError::Busy),
         Incoming::Reply(Reply::Failed { reason }) => Err(LinkError::Refused { reason }),
+        Incoming::Reply(Reply::NoShell { tried }) => Err(LinkError::NoShell { tried }),
         _ => Err(LinkError::Unexpected),
     }
 }

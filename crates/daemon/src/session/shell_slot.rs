@@ -55,8 +55,9 @@ pub(crate) enum RenewError {
 }
 
 impl ShellSlot {
-    /// Takes over the main shell of a sandbox that has just been started.
-    pub(crate) fn first(shell: SandboxProcess) -> Self {
+    /// Takes over the main shell of a sandbox that has just been started; none where its image has none.
+    pub(crate) fn first(shell: Option<SandboxProcess>) -> Self {
+        let Some(shell) = shell else { return Self::absent(MAIN_SHELL) };
         Self {
             name: MAIN_SHELL.to_owned(),
             process: Some(shell),

@@ -84,7 +84,8 @@ impl ImageStore {
         collect::add_configuration(&self.host_root, &mut plan);
         let hash = plan.hash();
         let layer = format!("host-{hash}");
-        let mut manifest = Manifest::new(ImageName::host(), &hash, vec![layer.clone()], plan.size());
+        let mut manifest =
+            Manifest::new(ImageName::host(), format!("sha256:{hash}"), vec![layer.clone()], plan.size());
         manifest.binds = binds;
 
         let present = self.layers.join(&layer).is_dir();

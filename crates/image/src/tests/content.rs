@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::time::Instant;
 
 use tar::{EntryType, Header};
@@ -166,6 +166,64 @@ fn a_sparse_file_of_4_gib_takes_no_space() {
 }
 
 #[test]
+fn sparse_files_of_each_version_that_pax_has_are_whole() {
+    require_root!();
+    let fixture = Fixture::new();
+    let map = format!("{:\0<512}", "2\n4294967296\n3\n4294967306\n2\n");
+    let layer = fixture.layer(
+        Tarball::new()
+            .pax(&[
+                ("GNU.sparse.size", b"14"),
+                ("GNU.sparse.numblocks", b"2"),
+                ("GNU.sparse.offset", b"1"),
+                ("GNU.sparse.numbytes", b"3"),
+                ("GNU.sparse.offset", b"10"),
+                ("GNU.sparse.numbytes", b"2"),
+            ])
+            .file("oldest", "abcde")
+            .pax(&[
+                ("GNU.sparse.size", b"14"),
+                ("GNU.sparse.map", b"1,3,10,2"),
+                ("GNU.sparse.name", b"older"),
+            ])
+            .file("GNUSparseFile.0/older", "abcde")
+            .pax(&[
+                ("GNU.sparse.major", b"1"),
+                ("GNU.sparse.minor", b"0"),
+                ("GNU.sparse.name", b"newest"),
+                ("GNU.sparse.realsize", b"4294967310"),
+            ])
+            .file("GNUSparseFile.0/newest", &format!("{map}abcde"))
+            .file("after", "x"),
+    );
+    assert_eq!(names_in(&layer), ["after", "newest", "older", "oldest"]);
+    for name in ["oldest", "older"] {
+        assert_eq!(fs::read(layer.join(name)).unwrap(), b"\0abc\0\0\0\0\0\0de\0\0", "{name}");
+    }
+    let newest = fs::File::open(layer.join("newest")).unwrap();
+    let found = newest.metadata().unwrap();
+    assert_eq!(found.len(), 4_294_967_310);
+    assert!(found.blocks() < 1000, "{} blocks", found.blocks());
+    let mut end = [0; 14];
+    newest.read_exact_at(&mut end, 4_294_967_296).unwrap();
+    assert_eq!(&end, b"abc\0\0\0\0\0\0\0de\0\0");
+}
+
+#[test]
+fn an_archive_of_100_000_files_is_unpacked_whole() {
+    require_root!();
+    let fixture = Fixture::in_memory();
+    let mut tarball = Tarball::new();
+    for index in 0..100_000 {
+        tarball = tarball.file(&format!("d{}/f{index}", index / 1000), "x");
+    }
+    let report = fixture.import(&tarball.bytes()).unwrap();
+    assert_eq!(report.summary.entries, 100_000);
+    let layer = fixture.lowest_layer("image");
+    assert_eq!((names_in(&layer).len(), names_in(&layer.join("d99")).len()), (100, 1000));
+}
+
+#[test]
 fn runs_of_zeros_become_holes_and_stay_zeros() {
     require_root!();
     let fixture = Fixture::new();
@@ -185,10 +243,15 @@ fn compression_is_told_by_content_and_changes_nothing() {
     gzip.write_all(&plain).unwrap();
     let zstd = zstd::encode_all(plain.as_slice(), 1).unwrap();
     let report = fixture.import_as("plain", &plain).unwrap();
-    assert_eq!((report.compression, report.layer_was_present), (Compression::None, false));
-    for (archive, compression) in [(gzip.finish().unwrap(), Compression::Gzip), (zstd, Compression::Zstd)] {
+    let layer = report.layers[0];
+    assert_eq!((layer.compression, layer.was_present), (Some(Compression::None), false));
+    for (archive, compression) in [
+        (gzip.finish().unwrap(), Compression::Gzip),
+        (zstd, Compression::Zstd),
+        (xz(&plain), Compression::Xz),
+    ] {
         let again = fixture.import_as("other", &archive).unwrap();
-        assert_eq!((again.compression, again.layer_was_present), (compression, true));
+        assert_eq!((again.layers[0].compression, again.layers[0].was_present), (Some(compression), true));
         assert_eq!(again.digest, report.digest);
     }
     assert_eq!(fixture.lowest_layer("plain"), fixture.lowest_layer("other"));
@@ -201,11 +264,35 @@ fn other_compressions_and_what_is_no_archive_are_named() {
     require_root!();
     let fixture = Fixture::new();
     let limits = UnpackLimits::default();
-    let xz = fixture.refusal_of(b"\xfd7zXZ\0rest", &limits);
-    assert!(matches!(xz, UnpackError::UnsupportedCompression { found: "xz" }), "{xz:?}");
+    let bzip2 = fixture.refusal_of(b"BZh9rest", &limits);
+    assert!(matches!(bzip2, UnpackError::UnsupportedCompression { found: "bzip2" }), "{bzip2:?}");
+    assert!(matches!(fixture.refusal_of(b"\xfd7zXZ\0rest", &limits), UnpackError::ReadArchive { .. }));
     assert!(matches!(fixture.refusal_of(&[b'x'; 2000], &limits), UnpackError::ReadArchive { .. }));
     assert!(matches!(fixture.refusal_of(b"", &limits), UnpackError::Truncated { position: 0 }));
     assert!(matches!(fixture.refusal_of(&[0; 1024], &limits), UnpackError::Empty));
+}
+
+#[test]
+fn an_xz_dictionary_that_would_not_fit_into_memory_is_refused() {
+    require_root!();
+    let fixture = Fixture::new();
+    // The size of the dictionary is one byte of the first block's header, behind its size and flags, and the filter's id and
+    // size of properties; the checksum comes after.
+    let mut archive = xz(&Tarball::new().file("f", "x").bytes());
+    let header = 12..12 + (usize::from(archive[12]) + 1) * 4;
+    archive[header.start + 4] = 40;
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&archive[header.start..header.end - 4]);
+    archive[header.end - 4..header.end].copy_from_slice(&checksum.sum().to_le_bytes());
+    let error = fixture.refusal_of(&archive, &UnpackLimits::default());
+    let UnpackError::ReadArchive { source, .. } = error else { panic!("{error:?}") };
+    assert!(source.to_string().contains("memory"), "{source}");
+}
+
+fn xz(plain: &[u8]) -> Vec<u8> {
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    writer.write_all(plain).unwrap();
+    writer.finish().unwrap()
 }
 
 #[test]

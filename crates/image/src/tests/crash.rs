@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use super::{Fixture, Tarball, name, names_in, require_root};
 use crate::staging::StagedLayer;
-use crate::{ImageStore, ImportError, UnpackError, UnpackLimits};
+use crate::{ImageStore, ImportError, ImportOptions, ImportSource, UnpackError, UnpackLimits};
 
 #[test]
 fn an_archive_cut_off_anywhere_leaves_nothing_behind() {
@@ -42,14 +42,15 @@ fn a_cancelled_import_leaves_nothing_behind() {
     require_root!();
     let fixture = Fixture::new();
     let archive = Tarball::new().file("f", "x").bytes();
-    let limits = UnpackLimits::default();
-    let error =
-        fixture
-            .store
-            .import_tar_with_progress(&name("image"), archive.as_slice(), &limits, &mut |_| {
-                ControlFlow::Break(())
-            })
-            .unwrap_err();
+    let error = fixture
+        .store
+        .import(
+            &name("image"),
+            ImportSource::Stream(Box::new(archive.as_slice())),
+            &ImportOptions::default(),
+            &mut |_| ControlFlow::Break(()),
+        )
+        .unwrap_err();
     assert!(matches!(error, ImportError::Unpack { source: UnpackError::Cancelled }));
     fixture.assert_untouched();
 }
@@ -111,8 +112,8 @@ fn imports_at_the_same_time_share_one_layer_and_disturb_nobody() {
             });
         }
     });
-    // The layer of the image and its account layer.
-    assert_eq!(names_in(&fixture.data_dir().join("layers")).len(), 2);
+    // The layer of the image, what is beside it, and the account layer.
+    assert_eq!(names_in(&fixture.data_dir().join("layers")).len(), 4);
     assert_eq!(fixture.store.list().unwrap().images.len(), 5);
     for index in 0..4 {
         fixture.remove(&format!("image{index}-0"));

@@ -162,35 +162,39 @@ fn device_nodes_and_pipes_are_skipped_and_counted() {
 }
 
 #[test]
-fn orders_to_overlay_mounts_and_capabilities_are_dropped() {
+fn orders_to_overlay_mounts_are_dropped_and_capabilities_stay_on_disk() {
     require_root!();
     let fixture = Fixture::new();
+    let capability: &[u8] = b"\x01\0\0\x02\0\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
     let records: &[(&str, &[u8])] = &[
         ("SCHILY.xattr.trusted.overlay.opaque", b"y"),
         ("SCHILY.xattr.user.overlay.opaque", b"y"),
-        ("SCHILY.xattr.security.capability", b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        ("SCHILY.xattr.security.selinux", b"label"),
+        ("SCHILY.xattr.security.capability", capability),
         ("SCHILY.xattr.user.kept", b"value"),
     ];
-    let archive = Tarball::new().pax(records).file("f", "").pax(records).directory("d").bytes();
+    let archive = Tarball::new().pax(records).file("f", "").pax(&records[..3]).directory("d").bytes();
     assert_eq!(fixture.import(&archive).unwrap().summary.dropped_attributes, 6);
-    for name in ["f", "d"] {
-        let mut list = [0_u8; 1024];
-        let path = fixture.lowest_layer("image").join(name);
-        let length = rustix::fs::listxattr(path, &mut list).unwrap();
-        assert_eq!(&list[..length], b"user.kept\0");
-    }
+    let layer = fixture.lowest_layer("image");
+    assert_eq!(attributes(&layer.join("d")), Vec::<String>::new());
+    assert_eq!(attributes(&layer.join("f")), ["security.capability", "user.kept"]);
+    let mut value = [0; 64];
+    let length = rustix::fs::getxattr(layer.join("f"), "security.capability", &mut value).unwrap();
+    assert_eq!(&value[..length], capability);
 }
 
 #[test]
-fn a_line_break_in_an_attribute_costs_the_attribute_and_nothing_else() {
+fn a_line_break_in_an_attribute_is_kept_and_forges_no_other_record() {
     require_root!();
     let fixture = Fixture::new();
-    let records: &[(&str, &[u8])] = &[("SCHILY.xattr.user.a", b"x\ny"), ("path", b"renamed")];
-    let report = fixture.import(&Tarball::new().pax(records).file("f", "x").bytes()).unwrap();
-    assert!(report.summary.dropped_attributes > 0);
-    assert_eq!(names_in(&fixture.lowest_layer("image")), ["renamed"]);
-    let forged: &[(&str, &[u8])] = &[("SCHILY.xattr.user.a", b"x\n18 path=../canary\n")];
-    fixture.import(&Tarball::new().pax(forged).file("f", "x").bytes()).unwrap_err();
+    let forged: &[(&str, &[u8])] =
+        &[("SCHILY.xattr.user.a", b"x\n18 path=../canary\n"), ("path", b"renamed")];
+    fixture.import(&Tarball::new().pax(forged).file("f", "x").bytes()).unwrap();
+    let layer = fixture.lowest_layer("image");
+    assert_eq!(names_in(&layer), ["renamed"]);
+    let mut value = [0; 64];
+    let length = rustix::fs::getxattr(layer.join("renamed"), "user.a", &mut value).unwrap();
+    assert_eq!(&value[..length], b"x\n18 path=../canary\n");
     assert_eq!(fs::read_to_string(fixture.canary()).unwrap(), "alive");
 }
 
@@ -248,6 +252,24 @@ fn a_gzip_bomb_is_refused_by_its_ratio() {
     let strict = limits(|limits| (limits.max_ratio, limits.ratio_grace_bytes) = (100, 1 << 20));
     let error = Fixture::new().refusal_of(&bomb, &strict);
     assert!(matches!(error, UnpackError::Limit(LimitError::Ratio { allowed: 100 })), "{error:?}");
+    let layer = super::saved_image::SavedImage::new([Tarball::new().raw(
+        EntryType::Regular,
+        "f",
+        "",
+        |_| {},
+        &vec![0; 4 << 20],
+    )]);
+    let fixture = Fixture::new();
+    let archive = super::saved_image::pack(&layer.layout());
+    let error = fixture.store.import_tar(&super::name("image"), archive.as_slice(), &strict).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            crate::ImportError::Layer { source: UnpackError::Limit(LimitError::Ratio { .. }), .. }
+        ),
+        "{error:?}"
+    );
+    fixture.assert_untouched();
     Fixture::new().import(&bomb).expect("small archives may compress well");
 }
 
@@ -282,12 +304,27 @@ fn a_file_as_parent_is_refused() {
 }
 
 #[test]
-fn unknown_kinds_and_pax_sparse_files_are_refused() {
+fn unknown_kinds_and_malformed_maps_of_sparse_files_are_refused() {
     require_root!();
     let error = Fixture::new().refusal(Tarball::new().raw(EntryType::new(b'M'), "f", "", |_| {}, b""));
     assert!(matches!(&error, UnpackError::UnsupportedEntry { kind, .. } if kind == "M"), "{error:?}");
-    let sparse = Tarball::new().pax(&[("GNU.sparse.major", b"1")]).file("f", "0\n");
-    assert!(matches!(Fixture::new().refusal(sparse), UnpackError::UnsupportedEntry { .. }));
+    let records =
+        |map: &'static [u8]| -> [(&str, &[u8]); 2] { [("GNU.sparse.size", b"10"), ("GNU.sparse.map", map)] };
+    for map in
+        [&b"0"[..], b"0,2", b"0,1,0,0", b"5,0,4,1", b"10,1", b"18446744073709551615,1", b"0,-1", b"x,1"]
+    {
+        let error = Fixture::new().refusal(Tarball::new().pax(&records(map)).file("f", "1"));
+        assert!(matches!(&error, UnpackError::ReadArchive { .. }), "{map:?}: {error:?}");
+    }
+    let newest: &[(&str, &[u8])] =
+        &[("GNU.sparse.major", b"1"), ("GNU.sparse.minor", b"0"), ("GNU.sparse.realsize", b"10")];
+    for contents in ["", "1\n", "9999999\n", "1\n0\n99999999999999999999\n", &"1".repeat(512)] {
+        let error = Fixture::new().refusal(Tarball::new().pax(newest).file("f", contents));
+        assert!(
+            matches!(&error, UnpackError::ReadArchive { .. } | UnpackError::Truncated { .. }),
+            "{contents:?}: {error:?}"
+        );
+    }
 }
 
 #[test]
@@ -302,4 +339,14 @@ fn an_etc_that_leads_to_the_host_gives_an_account_layer_without_the_host() {
         assert_eq!(passwd.lines().count(), 3, "{passwd}");
         assert_eq!(fs::read("/etc/passwd").unwrap(), before);
     }
+}
+
+/// The names of a file's extended attributes.
+fn attributes(path: &std::path::Path) -> Vec<String> {
+    let mut list = [0_u8; 1024];
+    let length = rustix::fs::listxattr(path, &mut list).unwrap();
+    let names = list[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    names.sort();
+    names
 }

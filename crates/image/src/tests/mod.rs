@@ -1,9 +1,15 @@
 //! Archives, stores and what is asserted of them; the claims are in the files beside.
 
+mod choosing;
 mod content;
 mod crash;
+mod drawn;
+mod exporting;
 mod hostile;
+mod layers;
 mod removing;
+mod saved;
+mod saved_image;
 mod validating;
 
 use std::fs;
@@ -13,8 +19,8 @@ use tar::{Builder, EntryType, Header};
 use tempfile::TempDir;
 
 use crate::{
-    ImageName, ImageStore, ImportError, ImportReport, NothingInUse, UnpackError, UnpackLimits,
-    ValidationReport,
+    ImageName, ImageStore, ImportError, ImportReport, NothingInUse, OpenSourceError, UnpackError,
+    UnpackLimits, ValidationReport,
 };
 
 /// Returns from a test that needs root where it is not run by root.
@@ -103,7 +109,19 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let directory = TempDir::new().expect("a temporary directory");
+        Self::within(TempDir::new().expect("a temporary directory"))
+    }
+
+    /// For many of them: on a file system in memory, if there is one that has all that layers need.
+    fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        let directory = TempDir::new_in(memory).ok().filter(|directory| {
+            rustix::fs::setxattr(directory.path(), "user.x", b"", rustix::fs::XattrFlags::empty()).is_ok()
+        });
+        directory.map_or_else(Self::new, Self::within)
+    }
+
+    fn within(directory: TempDir) -> Self {
         fs::write(directory.path().join("canary"), "alive").expect("a new file");
         let store = ImageStore::open(&directory.path().join("data")).expect("a new store");
         Self { store, directory }
@@ -144,7 +162,7 @@ impl Fixture {
         let error = self.store.import_tar(&name("image"), archive, limits).expect_err("a bad archive");
         self.assert_untouched();
         match error {
-            ImportError::Unpack { source } => source,
+            ImportError::Unpack { source } | ImportError::Open(OpenSourceError::Archive { source }) => source,
             other => panic!("expected a refusal while unpacking: {other:?}"),
         }
     }

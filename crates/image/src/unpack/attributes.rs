@@ -4,17 +4,23 @@ use std::io::Read;
 use std::os::fd::BorrowedFd;
 
 use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
 
 use super::UnpackSummary;
 use super::error::UnpackError;
+use super::extended_header::ExtendedHeader;
 
 /// The last id of a session's range of 65,536.
 const HIGHEST_ID: u64 = 65_535;
 /// The owner of what nobody in the session can own: `nobody` and `nogroup`.
 const NOBODY: u32 = 65_534;
-const XATTR_PREFIX: &[u8] = b"SCHILY.xattr.";
 const MODIFICATION_TIME: &[u8] = b"mtime";
-const SPARSE_PREFIX: &[u8] = b"GNU.sparse.";
+/// Kept on disk, and without effect where sessions see it: the mount is `nosuid`.
+const CAPABILITIES: &[u8] = b"security.capability";
+/// What the overlay mounts of sessions obey; `userxattr` in overlayfs(5).
+const OPAQUE: &str = "user.overlay.opaque";
+/// No file system keeps more attributes of one file.
+const MOST_XATTR_BYTES: usize = 64 * 1024;
 
 /// What an entry wants set.
 #[derive(Debug, Clone)]
@@ -24,12 +30,21 @@ pub(super) struct Attributes {
     mode: u32,
     modified: Timespec,
     extended: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Of a directory: nothing of lower layers shows through.
+    opaque: bool,
 }
 
 impl Attributes {
     /// Of a directory that has no entry of its own.
     pub(super) fn implied_directory() -> Self {
-        Self { owner: 0, group: 0, mode: 0o755, modified: timestamp(0, 0), extended: Vec::new() }
+        Self {
+            owner: 0,
+            group: 0,
+            mode: 0o755,
+            modified: timestamp(0, 0),
+            extended: Vec::new(),
+            opaque: false,
+        }
     }
 
     /// Of the root of a layer, whatever the archive says: sessions must be able to enter it.
@@ -37,48 +52,76 @@ impl Attributes {
         Self { owner: 0, group: 0, mode: 0o755, ..self }
     }
 
+    /// Hides what lower layers have in the directory.
+    pub(super) fn make_opaque(&mut self) {
+        self.opaque = true;
+    }
+
+    pub(super) const fn is_opaque(&self) -> bool {
+        self.opaque
+    }
+
     /// Reads the headers of an entry, and counts what is not kept.
     ///
-    /// Of the extended attributes only `user.*` stays, without `user.overlay*` that would be orders to an overlay mount.
-    /// `security.capability` goes too: no program in a session gains a capability from its file.
+    /// Of the extended attributes only `user.*` and the capabilities of files stay, without `user.overlay*`, which would be
+    /// orders to an overlay mount.
     pub(super) fn read<R: Read>(
-        entry: &mut tar::Entry<'_, R>,
+        entry: &tar::Entry<'_, R>,
+        extended_header: &ExtendedHeader,
         summary: &mut UnpackSummary,
-    ) -> Result<Self, ReadAttributesError> {
-        let header = entry.header();
-        let modified = number_or_blank(header.mtime(), &header.as_old().mtime)?;
-        let mut modified = timestamp(i64::try_from(modified).unwrap_or(0), 0);
-        let mut extended = Vec::new();
-        if let Some(records) = entry.pax_extensions()? {
-            for record in records {
-                let Ok(record) = record else {
-                    // The tar crate takes a value with a line break in it for a malformed record.
-                    summary.dropped_attributes += 1;
-                    continue;
-                };
-                let (key, value) = (record.key_bytes(), record.value_bytes());
-                if key == MODIFICATION_TIME {
-                    modified = parse_time(value).unwrap_or(modified);
-                } else if let Some(name) = key.strip_prefix(XATTR_PREFIX) {
-                    if name.starts_with(b"user.") && !name.starts_with(b"user.overlay") {
-                        extended.push((name.to_vec(), value.to_vec()));
-                    } else {
-                        summary.dropped_attributes += 1;
-                    }
-                } else if key.starts_with(SPARSE_PREFIX) {
-                    return Err(ReadAttributesError::PaxSparse);
-                }
-            }
-        }
+    ) -> std::io::Result<Self> {
         let header = entry.header();
         let fields = header.as_old();
+        let modified = number_or_blank(header.mtime(), &fields.mtime)?;
+        let modified = extended_header
+            .value(MODIFICATION_TIME)
+            .and_then(parse_time)
+            .unwrap_or_else(|| timestamp(i64::try_from(modified).unwrap_or(0), 0));
+        let mut extended = Vec::new();
+        for (name, value) in extended_header.attributes() {
+            if is_kept(name) {
+                extended.push((name.to_vec(), value.to_vec()));
+            } else {
+                summary.dropped_attributes += 1;
+            }
+        }
         let owner = number_or_blank(header.uid(), &fields.uid)?;
         let group = number_or_blank(header.gid(), &fields.gid)?;
-        let mode = header.mode()?;
+        let mode = header.mode()? & 0o7777;
         if owner > HIGHEST_ID || group > HIGHEST_ID {
             summary.clamped_owners += 1;
         }
-        Ok(Self { owner: clamp(owner), group: clamp(group), mode: mode & 0o7777, modified, extended })
+        Ok(Self { owner: clamp(owner), group: clamp(group), mode, modified, extended, opaque: false })
+    }
+
+    /// Takes over those of an open file or directory of another layer.
+    pub(super) fn of_open_file(file: BorrowedFd<'_>) -> Result<Self, Errno> {
+        let found = rustix::fs::fstat(file)?;
+        let mut names = vec![0; MOST_XATTR_BYTES];
+        let length = rustix::fs::flistxattr(file, &mut names)?;
+        let mut extended = Vec::new();
+        for name in names[..length].split(|byte| *byte == 0).filter(|name| is_kept(name)) {
+            let mut value = vec![0; MOST_XATTR_BYTES];
+            let length = rustix::fs::fgetxattr(file, name, &mut value)?;
+            value.truncate(length);
+            extended.push((name.to_vec(), value));
+        }
+        Ok(Self { extended, ..Self::of_stat(&found) })
+    }
+
+    /// Takes over those of a symbolic link of another layer.
+    pub(super) fn of_stat(found: &rustix::fs::Stat) -> Self {
+        Self {
+            owner: found.st_uid,
+            group: found.st_gid,
+            mode: found.st_mode & 0o7777,
+            modified: Timespec {
+                tv_sec: found.st_mtime,
+                tv_nsec: found.st_mtime_nsec.try_into().unwrap_or_default(),
+            },
+            extended: Vec::new(),
+            opaque: false,
+        }
     }
 
     /// Returns how much memory the extended attributes take.
@@ -97,6 +140,10 @@ impl Attributes {
             if rustix::fs::fsetxattr(file, key.as_slice(), value, XattrFlags::empty()).is_err() {
                 refused += 1;
             }
+        }
+        if self.opaque {
+            rustix::fs::fsetxattr(file, OPAQUE, b"y", XattrFlags::empty())
+                .map_err(|source| failed("mark that hides lower layers", name, source))?;
         }
         rustix::fs::fchmod(file, Mode::from_raw_mode(self.mode))
             .map_err(|source| failed("mode", name, source))?;
@@ -123,17 +170,18 @@ impl Attributes {
     }
 }
 
-/// The headers of an entry could not be read.
-pub(super) enum ReadAttributesError {
-    /// A field is malformed.
-    Header(std::io::Error),
-    /// The entry is sparse in the PAX way, which the tar crate would take for a plain file of other contents.
-    PaxSparse,
+/// Says whether an attribute is taken from an archive.
+fn is_kept(name: &[u8]) -> bool {
+    (name.starts_with(b"user.") && !name.starts_with(b"user.overlay")) || name == CAPABILITIES
 }
 
-impl From<std::io::Error> for ReadAttributesError {
-    fn from(source: std::io::Error) -> Self {
-        Self::Header(source)
+/// Says whether a directory is marked as one that hides what lower layers have in it.
+pub(crate) fn is_opaque(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let mut value = [0; 2];
+    match rustix::fs::fgetxattr(directory, OPAQUE, &mut value) {
+        Ok(length) => Ok(&value[..length] == b"y"),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -167,7 +215,7 @@ fn timestamp(seconds: i64, nanoseconds: u32) -> Timespec {
     Timespec { tv_sec: seconds, tv_nsec: nanoseconds.into() }
 }
 
-fn failed(attribute: &'static str, name: &str, source: rustix::io::Errno) -> UnpackError {
+fn failed(attribute: &'static str, name: &str, source: Errno) -> UnpackError {
     UnpackError::SetAttribute { attribute, name: name.to_owned(), source: source.into() }
 }
 

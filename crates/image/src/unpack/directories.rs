@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-
 use super::attributes::Attributes;
 use super::entry_path::{is_within, printable};
 use super::error::UnpackError;
+use crate::beneath;
 use crate::limits::LimitError;
 
 /// About two million directories with names of usual length.
@@ -24,14 +23,22 @@ pub(super) struct PendingDirectories {
 }
 
 impl PendingDirectories {
-    /// Notes the attributes of a directory; a later entry for the same path wins.
-    pub(super) fn insert(&mut self, path: &[u8], attributes: Attributes) -> Result<(), LimitError> {
+    /// Notes the attributes of a directory; a later entry for the same path wins, save that what was hidden stays so.
+    pub(super) fn insert(&mut self, path: &[u8], mut attributes: Attributes) -> Result<(), LimitError> {
         self.cost += FIXED_COST + path.len() as u64 + attributes.extended_bytes();
+        if self.by_path.get(path).is_some_and(Attributes::is_opaque) {
+            attributes.make_opaque();
+        }
         self.by_path.insert(path.to_vec(), attributes);
         if self.cost > MOST_NAME_BYTES {
             return Err(LimitError::DirectoryNames { allowed: MOST_NAME_BYTES });
         }
         Ok(())
+    }
+
+    /// Hides what lower layers have in a directory, if it is one of this layer, and says whether it is.
+    pub(super) fn make_opaque(&mut self, path: &[u8]) -> bool {
+        self.by_path.get_mut(path).map(Attributes::make_opaque).is_some()
     }
 
     /// Forgets a directory that was replaced, and all that were below it.
@@ -56,13 +63,9 @@ impl PendingDirectories {
         let mut refused = 0;
         for (path, attributes) in self.by_path.iter().rev() {
             let name = printable(path);
-            let shown: &[u8] = if path.is_empty() { b"." } else { path };
-            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-            let directory =
-                rustix::fs::openat2(root, shown, flags, Mode::empty(), resolve).map_err(|source| {
-                    UnpackError::Create { kind: "directory", name: name.clone(), source: source.into() }
-                })?;
+            let directory = beneath::open_readable_directory(root, path).map_err(|source| {
+                UnpackError::Create { kind: "directory", name: name.clone(), source: source.into() }
+            })?;
             refused += attributes.apply(directory.as_fd(), &name)?;
         }
         Ok(refused)

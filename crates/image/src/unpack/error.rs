@@ -8,7 +8,7 @@ use crate::limits::LimitError;
 #[derive(Debug, thiserror::Error)]
 pub enum UnpackError {
     /// The archive is compressed in a way that is not supported.
-    #[error("the archive is compressed with {found}: only gzip, zstd and plain archives can be read")]
+    #[error("the archive is compressed with {found}: only gzip, zstd, xz and plain archives can be read")]
     UnsupportedCompression {
         /// Name of the format.
         found: &'static str,
@@ -119,6 +119,12 @@ pub enum UnpackError {
         /// Why.
         source: io::Error,
     },
+    /// What the archive has beside the contents of its files could not be written down.
+    #[error("write the record of the archive")]
+    Record {
+        /// Why.
+        source: io::Error,
+    },
     /// The caller stopped the unpacking.
     #[error("unpacking was cancelled")]
     Cancelled,
@@ -139,9 +145,10 @@ pub enum NameProblem {
     /// It is longer than the 4095 bytes a path may have.
     #[error("it has more than 4095 bytes")]
     LongPath,
-    /// It stands for a deletion in a layer of an image, which a plain root file system has no use for.
+    /// It stands for a deletion in a layer of an image, but not in the way that layers have it; or it is in a plain root file
+    /// system, which has no use for it.
     #[error(
-        "it begins with `.wh.`, as deletions in the layers of an image do; export the whole file system instead"
+        "it has a component that begins with `.wh.`, as only deletions in the layers of an image do; import the whole image, or export the whole file system"
     )]
     Whiteout,
 }
@@ -158,8 +165,8 @@ pub enum HardlinkProblem {
         /// Why.
         source: NameProblem,
     },
-    /// No earlier entry has made the target.
-    #[error("its target is not in the archive before it")]
+    /// Neither an earlier entry nor a lower layer has the target.
+    #[error("its target is neither in the archive before it nor in a lower layer")]
     Missing,
     /// The target lies below a symbolic link.
     #[error("its target lies below a symbolic link")]

@@ -137,7 +137,7 @@ fn take_apart(bytes: &[u8], received: Vec<OwnedFd>) -> Result<(SandboxPlan, File
     Ok((plan, files))
 }
 
-/// Tells the daemon that the sandbox stands, with its root directory and the shell's process descriptor.
+/// Tells the daemon that the sandbox stands, with its root directory and its shell's process descriptor, if it has a shell.
 ///
 /// # Errors
 /// The kernel's, where the daemon is gone.
@@ -145,9 +145,10 @@ pub fn answer_ready(
     setup: BorrowedFd<'_>,
     landlock_abi: u32,
     root: BorrowedFd<'_>,
-    shell: BorrowedFd<'_>,
+    shell: Option<BorrowedFd<'_>>,
 ) -> io::Result<()> {
-    answer(setup, &SetupReply::Ready { landlock_abi }, &[root, shell])
+    let descriptors: Vec<_> = [root].into_iter().chain(shell).collect();
+    answer(setup, &SetupReply::Ready { landlock_abi }, &descriptors)
 }
 
 /// Tells the daemon what failed: [`SetupReply::Failed`] or [`SetupReply::UnusableImage`].

@@ -26,7 +26,7 @@ use crate::sys::mount_attributes::set_mount_attributes;
 const SETUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest answer: the reasons of a failure.
 const MAX_REPLY_BYTES: usize = 16 * 1024;
-/// The root directory and the shell's process.
+/// The root directory, and the shell's process where there is one.
 const REPLY_DESCRIPTORS: usize = 2;
 /// Descriptors for the child are kept above the numbers it gives them.
 const ABOVE_AGREED_NUMBERS: i32 = 16;
@@ -70,8 +70,8 @@ pub struct Launched {
     pub process: SandboxProcess,
     /// Its root directory.
     pub root: OwnedFd,
-    /// Its shell.
-    pub shell: SandboxProcess,
+    /// Its shell; none where the image has none.
+    pub shell: Option<SandboxProcess>,
     /// The ABI of the landlock rules in force; 0 where the kernel has none.
     pub landlock_abi: u32,
 }
@@ -139,7 +139,7 @@ pub enum LaunchError {
         /// Why.
         source: ProcessError,
     },
-    /// The image has no shell that takes commands.
+    /// The image has a shell that takes no commands.
     #[error("the image cannot be used: {reason}")]
     UnusableImage {
         /// What it lacks.
@@ -153,7 +153,7 @@ pub enum LaunchError {
     },
 }
 
-/// Starts a sandbox. Blocks until its shell takes commands, a few milliseconds; needs root of the host. On failure the
+/// Starts a sandbox. Blocks until its shell takes commands, if it has one, a few milliseconds; needs root of the host. On failure the
 /// runner has ended and nothing of it is left; the cgroup and the listener stay the caller's.
 ///
 /// # Errors
@@ -172,9 +172,8 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launched, LaunchError> {
     let process = start(request, &theirs)?;
     drop(theirs);
     let built = hand_over(request, &process, ours.as_fd()).and_then(|(root, shell, landlock_abi)| {
-        let shell =
-            SandboxProcess::inside(&process, shell).map_err(|source| LaunchError::Shell { source })?;
-        Ok((root, shell, landlock_abi))
+        let shell = shell.map(|shell| SandboxProcess::inside(&process, shell)).transpose();
+        Ok((root, shell.map_err(|source| LaunchError::Shell { source })?, landlock_abi))
     });
     if built.is_err() {
         // The error at hand says more than one of the kill could; a runner whose socket closed exits by itself.
@@ -227,7 +226,7 @@ fn hand_over(
     request: &LaunchRequest<'_>,
     process: &SandboxProcess,
     setup: BorrowedFd<'_>,
-) -> Result<(OwnedFd, OwnedFd, u32), LaunchError> {
+) -> Result<(OwnedFd, Option<OwnedFd>, u32), LaunchError> {
     let controls = request.plan.controls;
     let mapping = map_ids(process.pid(), &session_map(request.lease.range(), controls))?;
     let mut descriptors = vec![DeviceTree::new(controls)?.into_mount()];
@@ -258,7 +257,7 @@ fn hand_over(
     let (reply, received) = receive_reply(setup).map_err(|source| LaunchError::Receive { source })?;
     let mut received = received.into_iter();
     match (reply, received.next(), received.next()) {
-        (SetupReply::Ready { landlock_abi }, Some(root), Some(shell)) => Ok((root, shell, landlock_abi)),
+        (SetupReply::Ready { landlock_abi }, Some(root), shell) => Ok((root, shell, landlock_abi)),
         (SetupReply::Ready { .. }, ..) => {
             Err(LaunchError::Receive { source: io::ErrorKind::InvalidData.into() })
         }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::Timestamp;
-use sandkasten_image::{BrokenImage, Image, ImageListing, ImageStore};
+use sandkasten_image::{BrokenImage, Digest, Image, ImageConfig, ImageListing, ImageStore};
 use serde::Serialize;
 
 use crate::arguments::ListingArguments;
@@ -32,6 +32,12 @@ struct ListedImage<'a> {
     size_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     created_at: Option<Timestamp>,
+    /// The hashes of the uncompressed layers that came with it, lowest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layers: Option<&'a [Digest]>,
+    /// What it says of itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<&'a ImageConfig>,
     /// Why it cannot be used.
     #[serde(skip_serializing_if = "Option::is_none")]
     broken: Option<&'a str>,
@@ -58,6 +64,8 @@ fn usable(image: &Image) -> ListedImage<'_> {
         digest: Some(&image.digest),
         size_bytes: Some(image.size_bytes),
         created_at: Some(image.created_at),
+        layers: Some(&image.diff_ids),
+        config: Some(&image.config),
         broken: None,
     }
 }
@@ -68,6 +76,8 @@ fn broken(image: &BrokenImage) -> ListedImage<'_> {
         digest: None,
         size_bytes: None,
         created_at: None,
+        layers: None,
+        config: None,
         broken: Some(&image.reason),
     }
 }

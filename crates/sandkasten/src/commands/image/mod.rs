@@ -1,5 +1,6 @@
 //! `image`: the images of the data directory. Works on the directory itself, with or without a daemon.
 
+mod export;
 mod import;
 mod in_use;
 mod list;
@@ -20,8 +21,10 @@ use crate::connection;
 /// Subcommands of `image`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
-    /// Make an image of the tar archive of a root file system
+    /// Make an image of a root file system, of what docker save writes, or of an OCI layout
     Import(import::ImportArguments),
+    /// Write an image as an OCI layout, its layers as they came
+    Export(export::ExportArguments),
     /// List images
     #[command(visible_alias = "ls")]
     List(list::ListArguments),
@@ -41,6 +44,7 @@ pub(crate) async fn run(global: &GlobalArguments, command: ImageCommand) -> Resu
     // The store blocks, and asks the database of sessions through the runtime while it holds its lock.
     let work = move || match command {
         ImageCommand::Import(arguments) => import::run(&store, &arguments),
+        ImageCommand::Export(arguments) => export::run(&store, &arguments),
         ImageCommand::List(arguments) => list::run(&store, arguments),
         ImageCommand::Validate(arguments) => validate::run(&store, &arguments),
         ImageCommand::Rm(arguments) => rm::run(&store, &arguments, &in_use::InUse::new(config)),
