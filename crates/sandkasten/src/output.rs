@@ -34,7 +34,7 @@ pub(crate) fn write(text: &str) -> io::Result<()> {
     write_bytes(text.as_bytes())
 }
 
-/// Writes bytes as [`write`] does it.
+/// Writes bytes as [`write()`] does it.
 pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(bytes)?;
