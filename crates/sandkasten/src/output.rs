@@ -44,11 +44,7 @@ pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
 /// Writes bytes to standard output or error as they are, at once. A reader that went away is an error of kind `BrokenPipe`.
 pub(crate) fn write_stream(stream: StreamName, bytes: &[u8]) -> io::Result<()> {
     match stream {
-        StreamName::Stdout => {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes)?;
-            stdout.flush()
-        }
+        StreamName::Stdout => write_bytes(bytes),
         StreamName::Stderr => io::stderr().lock().write_all(bytes),
     }
 }
