@@ -9,7 +9,7 @@ use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_STDIN_BYTES, MAX_UPLOAD_BYTES};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::__dev::SchemaReferences;
+use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Paths;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
@@ -138,9 +138,12 @@ fn file_calls<P: FilePlace>(table: OpenApiRouter<ApiState>) -> OpenApiRouter<Api
         .routes(unlimited(file_call::<P, file_archive::__path_upload>(put(file_archive::upload::<P>))))
 }
 
-fn file_call<P: FilePlace, D: utoipa::Path + SchemaReferences>(route: MethodRouter<ApiState>) -> Described {
+fn file_call<P: FilePlace, D: utoipa::Path + SchemaReferences + Tags<'static>>(
+    route: MethodRouter<ApiState>,
+) -> Described {
     let (mut schemas, mut paths, mut operation) = (Vec::new(), Paths::new(), D::operation());
     D::schemas(&mut schemas);
+    operation.tags = Some(D::tags().into_iter().map(str::to_owned).collect());
     let path = P::describe(&D::path(), &mut operation);
     paths.add_path_operation(path, D::methods(), operation);
     (schemas, paths, route)
