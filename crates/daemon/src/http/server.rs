@@ -9,13 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::{Extension, Router};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Layer;
 
 use super::router;
@@ -108,7 +107,7 @@ impl Server {
         self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
-        let graceful = GracefulShutdown::new();
+        let stop = watch::Sender::new(());
         let places = Arc::new(Semaphore::new(connections()));
         tokio::pin!(shutdown);
         loop {
@@ -121,7 +120,7 @@ impl Server {
                 () = &mut shutdown => break,
             };
             match accepted {
-                Ok(stream) => self.spawn(stream, &graceful, place.ok()),
+                Ok(stream) => self.spawn(stream, stop.subscribe(), place.ok()),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -134,28 +133,37 @@ impl Server {
             tracing::warn!(%error, "the socket stays");
         }
         // Streams may never end by themselves; what is cut off ends with its connection.
-        tokio::time::timeout(STOP_TIMEOUT, graceful.shutdown()).await.ok();
+        stop.send_replace(());
+        tokio::time::timeout(STOP_TIMEOUT, stop.closed()).await.ok();
         Ok(())
     }
 
     fn spawn(
         &self,
         stream: Box<dyn Stream>,
-        graceful: &GracefulShutdown,
+        mut stop: watch::Receiver<()>,
         place: Option<OwnedSemaphorePermit>,
     ) {
         let place = ConnectionPlace { _permit: place.map(Arc::new) };
         let service = TowerToHyperService::new(Extension(place.clone()).layer(self.router.clone()));
-        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
-        builder
-            .http1()
+        let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(HEADER_BYTES);
-        let stream = TokioIo::new(StalledWrites::bounded(stream, self.write_patience));
-        let watched = graceful.watch(builder.serve_connection_with_upgrades(stream, service).into_owned());
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(TokioIo::new(StalledWrites::bounded(stream, self.write_patience)), service)
+            .with_upgrades();
         tokio::spawn(async move {
-            if let Err(error) = watched.await {
+            // hyper-util ends connections gracefully as well, but either takes none that can be upgraded, or waits for the
+            // first byte of one for ever.
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                _ = stop.changed() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended badly");
             }
             drop(place);
