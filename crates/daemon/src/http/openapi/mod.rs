@@ -33,7 +33,7 @@ const REQUEST_ID: &str = "X-Request-ID";
 /// The name of the key among the security schemes.
 const KEY: &str = "api_key";
 /// Operations of which no body at all is an empty one: no field has to be there, or the file is empty.
-const WITHOUT_BODY: [&str; 3] = ["create_session", "update_session", "upload_file"];
+const WITHOUT_BODY: [&str; 4] = ["create_session", "update_session", "upload_file", "workspace_upload_file"];
 /// The one route that asks for no key.
 const HEALTH: &str = "/healthz";
 
