@@ -203,11 +203,6 @@ pub enum Reply {
     },
     /// A process was started, or has ended at once because its program is not there.
     Started,
-    /// The connection hears the job from now on.
-    Attached {
-        /// How many bytes each stream has had by now.
-        written: [u64; 2],
-    },
     /// The job has ended.
     Finished(Finished),
     /// The job goes on, and this is what it had written.
@@ -234,6 +229,11 @@ pub enum Reply {
     NoShell {
         /// Where one was looked for.
         tried: String,
+    },
+    /// The connection hears the job from now on.
+    Attached {
+        /// How many bytes each stream has had by now.
+        written: [u64; 2],
     },
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Decoder, FrameError, encode_output, encode_reply, encode_request};
 use crate::message::{
-    Capture, Finished, Hearing, Incoming, JobPlan, Piece, Reply, Request, RunCommand, Stream,
+    Capture, Finished, Hearing, Incoming, Input, JobPlan, Piece, Reply, Request, RunCommand, Stream, VERSION,
 };
 
 fn run(command: String) -> Request {
@@ -73,15 +73,20 @@ fn a_piece_without_its_head_or_of_no_stream_is_refused() {
     }
 }
 
-/// The bytes of version 2, frozen: a daemon must understand runners that an older one started.
+/// The bytes of version 3, frozen: whoever changes them changes the version.
 #[test]
-fn the_wire_form_of_version_2_is_frozen() {
+fn the_wire_form_of_version_3_is_frozen() {
+    assert_eq!(VERSION, 3);
     assert_eq!(encode_request(&Request::Describe).expect("fits"), [2, 0, 0, 0, 0, 0]);
     assert_eq!(
         encode_request(&run("ls".into())).expect("fits"),
         [21, 0, 0, 0, 0, 2, 7, 1, 9, 1, 2, 0, 1, 4, b'm', b'a', b'i', b'n', 1, 2, b'l', b's', 0, 0, 0]
     );
     assert_eq!(encode_reply(&finished(-1)).expect("fits"), [10, 0, 0, 0, 0, 3, 1, 0, 1, 1, b'/', 3, 0, 1]);
+    let input = Request::Input(Input { job: 7, bytes: vec![8], close: false, wait: true });
+    assert_eq!(encode_request(&input).expect("fits"), [7, 0, 0, 0, 0, 5, 7, 1, 8, 0, 1]);
+    let attached = Reply::Attached { written: [3, 0] };
+    assert_eq!(encode_reply(&attached).expect("fits"), [4, 0, 0, 0, 0, 12, 3, 0]);
     assert_eq!(
         encode_output(Stream::Error, 5, b"x").expect("fits"),
         [11, 0, 0, 0, 1, 1, 5, 0, 0, 0, 0, 0, 0, 0, b'x']
