@@ -103,16 +103,10 @@ fn what_only_detach_may_start_is_refused_elsewhere() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for (words, name) in [
-        (&["run", "-e", "A=1", "--", "true"][..], "-e"),
-        (&["run", "--network", "bridge", "--", "true"], "--network bridge"),
-        (&["run", "-it", "--", "sh"], "-i and -t"),
-    ] {
-        let output = run(words);
-        let shown = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert!(shown.contains(name) && shown.contains("not built yet"), "{shown}");
-    }
+    let output = run(&["run", "--network", "bridge", "--", "true"]);
+    let shown = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{shown}");
+    assert!(shown.contains("--network bridge") && shown.contains("not built yet"), "{shown}");
 }
 
 #[test]
