@@ -60,7 +60,7 @@ impl HostileRunner {
 fn describe_bytes(bytes: Vec<u8>) -> LinkError {
     let runner = HostileRunner::new(move |mut stream| {
         // A daemon whose request finds the socket closed would not hear the answer.
-        stream.read(&mut [0; 64]).expect("a request");
+        assert_ne!(stream.read(&mut [0; 64]).expect("a request"), 0);
         // The daemon may hang up before the end.
         stream.write_all(&bytes).ok();
     });
