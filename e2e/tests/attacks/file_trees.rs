@@ -12,6 +12,8 @@ use sandkasten_e2e::{Answer, TestDaemon, TestSession, patience, until, with_daem
 use serde_json::json;
 
 const RACE: Duration = Duration::from_secs(6);
+/// And at most, on a machine that has something else to do or is emulated.
+const SLOW_RACE: Duration = Duration::from_secs(60);
 
 /// Keeps a tree `t` with a directory `d` in it that is in turn a directory and a link to a place outside, and counts.
 const SWAP: &str = "\
@@ -59,7 +61,8 @@ fn a_tree_whose_directories_become_links_under_the_walk_leads_nowhere() {
             .await;
         let (began, mut rounds, mut done, mut flips) = (Instant::now(), 0, 0, 0_u64);
         // On a slow machine until there has been enough of it.
-        while began.elapsed() < RACE || (began.elapsed() < patience(RACE) && (flips <= 100 || done <= 50)) {
+        let is_enough = |flips, done| flips > 100 && done > 50;
+        while began.elapsed() < RACE || (began.elapsed() < patience(SLOW_RACE) && !is_enough(flips, done)) {
             let to = format!("copy-{rounds}");
             for answer in [
                 ask(daemon, &session, Method::GET, "archive?path=t").await,
@@ -84,7 +87,7 @@ fn a_tree_whose_directories_become_links_under_the_walk_leads_nowhere() {
             flips = count.unwrap_or(flips);
         }
         println!("{flips} flips, {rounds} rounds, {done} answers");
-        assert!(flips > 100 && done > 50, "{flips} flips, {rounds} rounds, {done} answers");
+        assert!(is_enough(flips, done), "{flips} flips, {rounds} rounds, {done} answers");
         assert_eq!(fs::read_to_string(outside.path().join("stolen")).expect("still there"), "host-secret");
         assert_eq!(fs::read_dir(outside.path()).expect("a directory").count(), 1);
     });
