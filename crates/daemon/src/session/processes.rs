@@ -17,8 +17,6 @@ use super::link::{Link, LinkError, ask};
 use super::live::{LiveSession, MAX_FOLLOWERS};
 use super::{SessionError, Sessions};
 
-/// How many times as much as is kept may come before a log ends: both streams, and what is written while they are read.
-const MOST_KEPT_HEARD: u64 = 64;
 /// Pieces of a log that wait for a slow reader.
 const PIECES_IN_FLIGHT: usize = 16;
 
@@ -301,14 +299,12 @@ impl Sessions {
         if !matches!(job.state(), JobState::Queued) {
             let Capture { head, tail } = job.capture();
             let most = head.saturating_add(tail);
-            let mut heard = 0_u64;
             let pieces = self.pieces(session, job, since, |piece| {
-                heard = heard.saturating_add(piece.bytes.len() as u64);
-                if piece.stream == stream && (log.bytes.len() as u64) < most {
+                if piece.stream == stream {
                     log.add(&piece);
                 }
-                // What is written meanwhile comes as well, but a sound runner comes to an end.
-                heard <= most.saturating_mul(MOST_KEPT_HEARD)
+                // A sound runner keeps no more.
+                log.bytes.len() as u64 <= most
             });
             pieces.await?;
         }
