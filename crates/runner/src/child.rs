@@ -207,24 +207,26 @@ const fn window(size: TerminalSize) -> Winsize {
     Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
 }
 
-/// What a process finds in its environment: what a terminal needs is there unless the session or the request says otherwise.
+/// What a process finds in its environment: what a terminal needs is there unless the request, or for the prompt the session,
+/// says otherwise.
 fn environment(plan: &SandboxPlan, request: &StartProcess) -> Vec<String> {
-    let mut defaults = Vec::new();
+    let mut on_top = request.environment.clone();
+    let mut default = |name: &str, value: &str| {
+        if !on_top.iter().any(|(known, _)| known == name) {
+            on_top.push((name.to_owned(), value.to_owned()));
+        }
+    };
     if request.terminal.is_some() {
-        defaults.push(format!("TERM={TERMINAL_TYPE}"));
+        default("TERM", TERMINAL_TYPE);
     }
     // Bash's own says no more than its version. Other shells would show the escapes as they are.
-    if request.program == Program::Shell && matches!(shell::choose(plan), Ok((_, Dialect::Bash))) {
-        defaults.push(format!("PS1={BASH_PROMPT}"));
+    if request.program == Program::Shell
+        && matches!(shell::choose(plan), Ok((_, Dialect::Bash)))
+        && !plan.environment.iter().any(|variable| variable.starts_with("PS1="))
+    {
+        default("PS1", BASH_PROMPT);
     }
-    let session: Vec<(String, String)> = plan
-        .environment
-        .iter()
-        .filter(|variable| request.terminal.is_none() || !variable.starts_with("TERM="))
-        .filter_map(|variable| variable.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    merge(&merge(&defaults, &session), &request.environment)
+    merge(&plan.environment, &on_top)
 }
 
 /// The session's variables with others on top.

@@ -17,7 +17,6 @@ use crate::jobs::MAX_PROCESSES;
 use crate::named_shell::NamedShell;
 use crate::outlet::{Origin, Outlet};
 use crate::reader::Reader;
-use crate::shell::ShellError;
 
 /// Shells that a session can have at once.
 const MAX_SHELLS: usize = 16;
@@ -142,16 +141,16 @@ impl EventLoop {
                     .collect();
                 self.add(&process.plan, Work::Process(child), outlets, connection);
             }
-            Err(error) => self.refuse_process(connection, process, &error),
+            Err(error) => self.refuse_process(connection, process, error),
         }
     }
 
     /// A program that is not there ends as it would in a shell: with a word and a status. Anything else is a failure.
-    fn refuse_process(&mut self, mut connection: Connection, process: &StartProcess, error: &StartError) {
+    fn refuse_process(&mut self, mut connection: Connection, process: &StartProcess, error: StartError) {
         let Some((text, status)) = error.as_exit() else {
             let reply = match error {
-                StartError::Shell(ShellError::Missing { tried }) => Reply::NoShell { tried: tried.clone() },
-                error => Reply::Failed { reason: error_chain(error) },
+                StartError::Shell(error) => error.into(),
+                error => Reply::Failed { reason: error_chain(&error) },
             };
             return self.finish(connection, &reply);
         };
