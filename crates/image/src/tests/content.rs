@@ -121,6 +121,20 @@ fn directories_without_an_entry_are_made() {
 }
 
 #[test]
+fn a_header_for_the_whole_archive_as_git_writes_it_is_no_file() {
+    require_root!();
+    let comment = b"52 comment=0123456789012345678901234567890123456789\n";
+    let with_comment =
+        |tarball: Tarball| tarball.raw(EntryType::XGlobalHeader, "pax_global_header", "", |_| {}, comment);
+    let first = with_comment(Tarball::new()).file("f", "x");
+    // What is said of the header itself is said of no file after it.
+    let second = with_comment(first.pax(&[("path", b"elsewhere")])).file("g", "y");
+    let fixture = Fixture::new();
+    let layer = fixture.layer(second);
+    assert_eq!(names_in(&layer), ["f", "g"]);
+}
+
+#[test]
 fn long_names_and_targets_are_whole() {
     require_root!();
     let fixture = Fixture::new();

@@ -21,11 +21,8 @@ impl ExtendedHeader {
         while let Some((block, rest)) = blocks.split_at_checked(BLOCK) {
             let header = tar::Header::from_byte_slice(block);
             let kind = header.entry_type();
-            let extends = kind.is_pax_local_extensions()
-                || kind.is_pax_global_extensions()
-                || kind.is_gnu_longname()
-                || kind.is_gnu_longlink();
-            if !extends {
+            // A global header is none of them: the tar crate has it as an entry of its own, whose data is read later.
+            if !(kind.is_pax_local_extensions() || kind.is_gnu_longname() || kind.is_gnu_longlink()) {
                 break;
             }
             let size = usize::try_from(header.entry_size().ok()?).ok()?;
