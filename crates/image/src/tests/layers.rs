@@ -182,6 +182,17 @@ fn entries_below_a_link_of_a_lower_layer_go_where_it_leads_in_the_image() {
 }
 
 #[test]
+fn entries_after_the_deletion_of_a_link_do_not_go_where_it_led() {
+    require_root!();
+    for deletion in ["d/.wh..wh..opq", "d/.wh.a"] {
+        let lower = Tarball::new().directory("b").directory("d").symlink("d/a", "../b");
+        let upper = Tarball::new().file("d/a/x", "2").file(deletion, "").file("d/a/y", "2");
+        let tree = seen(&Fixture::new(), [lower, upper]);
+        assert_eq!(names(&tree), ["b", "b/x", "d", "d/a", "d/a/y"], "{deletion}");
+    }
+}
+
+#[test]
 fn links_of_lower_layers_without_end_are_refused() {
     require_root!();
     let lower = Tarball::new().symlink("a", "b").symlink("b", "a");

@@ -117,6 +117,8 @@ impl<'a> LayerWriter<'a> {
     /// Notes that something of lower layers is deleted, whatever this layer has in its place.
     pub(super) fn delete(&mut self, path: &EntryPath) -> Result<(), UnpackError> {
         self.depends_on_below = true;
+        // The last entry may have gone through a link that this deletes.
+        self.parent = None;
         let path = self.settle(path)?;
         Ok(self.whiteouts.delete(path)?)
     }
@@ -124,6 +126,7 @@ impl<'a> LayerWriter<'a> {
     /// Notes that a directory has nothing of lower layers.
     pub(super) fn make_opaque(&mut self, path: &EntryPath) -> Result<(), UnpackError> {
         self.depends_on_below = true;
+        self.parent = None;
         let path = if path.is_root() { path.clone() } else { self.settle(path)? };
         Ok(self.whiteouts.make_opaque(path)?)
     }
