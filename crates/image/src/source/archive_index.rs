@@ -71,7 +71,9 @@ impl ArchiveIndex {
                 }
                 _ => continue,
             };
-            if name.len() <= LONGEST_NAME {
+            // No longer name is known, so that a longer target leads nowhere.
+            let target = if let Member::Link(target) = &member { target.len() } else { 0 };
+            if name.len().max(target) <= LONGEST_NAME {
                 members.insert(name, member);
             }
         }
@@ -162,4 +164,29 @@ fn clean(name: &str) -> String {
 
 fn invalid(reason: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::{ArchiveIndex, LONGEST_NAME};
+
+    #[test]
+    fn links_as_long_as_no_name_are_left_out() {
+        let mut builder = tar::Builder::new(tempfile::tempfile().unwrap());
+        for (name, target) in [("long", "x".repeat(LONGEST_NAME + 1)), ("short", "./x".to_owned())] {
+            builder.append_pax_extensions([("linkpath", target.as_bytes())]).unwrap();
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_path(name).unwrap();
+            header.set_size(0);
+            header.set_cksum();
+            builder.append(&header, std::io::empty()).unwrap();
+        }
+        let mut file = builder.into_inner().unwrap();
+        file.flush().unwrap();
+        let index = ArchiveIndex::read(file).unwrap();
+        assert_eq!(index.members.keys().collect::<Vec<_>>(), ["short"]);
+    }
 }
