@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -33,6 +33,8 @@ const UNTAGGED: &str = "latest";
 pub enum ExportTarget<'a> {
     /// A directory that is not there yet, or has nothing in it.
     Directory(&'a Path),
+    /// A tar archive in a file. One that is there is written over, but not before the image and its layers are opened.
+    File(&'a Path),
     /// A tar archive.
     Archive(Box<dyn Write + 'a>),
 }
@@ -80,6 +82,14 @@ pub enum ExportError {
     NotEmpty {
         /// The directory.
         path: PathBuf,
+    },
+    /// The file for the archive could not be created or opened.
+    #[error("create the file {path}")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// A layer could not be read.
     #[error("read the layer {layer}")]
@@ -130,7 +140,8 @@ impl ImageStore {
     /// Exports an image as a layout of OCI. Its layers have the diff ids that it came with, and it has the configuration that
     /// it came with. Says now and then how many layers and bytes of their archives have been written.
     ///
-    /// Blocks until everything is written; nothing is synced. What was written before an error stays.
+    /// Blocks until everything is written; nothing is synced. What was written before an error stays, but for a
+    /// [`File`](ExportTarget::File) that was not there before, which is removed.
     ///
     /// # Errors
     ///
@@ -156,6 +167,19 @@ impl ImageStore {
             return Err(ExportError::NoRecord { layer });
         }
         let mut layout = Layout::begin(target)?;
+        let digest =
+            self.write(&mut layout, &manifest, layers, progress).inspect_err(|_| layout.remove_ours())?;
+        Ok(ExportReport { digest, bytes: layout.bytes })
+    }
+
+    /// Writes all of an image. Returns the digest of the manifest.
+    fn write(
+        &self,
+        layout: &mut Layout<'_>,
+        manifest: &Manifest,
+        layers: Vec<(String, Rebuilt, Pin)>,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Digest, ExportError> {
         let mut done = Progress { entries: 0, archive_bytes: 0 };
         let mut blobs = Vec::new();
         for ((layer, mut archive, _pin), diff_id) in layers.into_iter().zip(&manifest.diff_ids) {
@@ -166,8 +190,7 @@ impl ImageStore {
             done.entries += 1;
             blobs.push(blob);
         }
-        let digest = layout.finish(&manifest, blobs)?;
-        Ok(ExportReport { digest, bytes: layout.bytes })
+        layout.finish(manifest, blobs)
     }
 
     /// Opens the archive of a layer, put together again, and keeps the layer from being removed meanwhile.
@@ -265,6 +288,8 @@ impl Write for Counted {
 /// A layout that is being written.
 struct Layout<'a> {
     output: Output<'a>,
+    /// A file that was not there before.
+    ours: Option<&'a Path>,
     /// Layers may be the same.
     written: BTreeSet<String>,
     bytes: u64,
@@ -275,9 +300,26 @@ enum Output<'a> {
     Archive(Box<tar::Builder<Box<dyn Write + 'a>>>),
 }
 
+/// Opens a file to write an archive into, and says whether it was not there before.
+fn create_file(path: &Path) -> io::Result<(File, bool)> {
+    match File::create_new(path) {
+        // It may be a device as well, or a link to what somebody keeps.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok((File::create(path)?, false)),
+        other => Ok((other?, true)),
+    }
+}
+
 impl<'a> Layout<'a> {
     fn begin(target: ExportTarget<'a>) -> Result<Self, ExportError> {
+        let mut ours = None;
         let output = match target {
+            ExportTarget::File(path) => {
+                let created = create_file(path);
+                let (file, is_ours) =
+                    created.map_err(|source| ExportError::Create { path: path.to_owned(), source })?;
+                ours = is_ours.then_some(path);
+                Output::Archive(Box::new(tar::Builder::new(Box::new(BufWriter::new(file)))))
+            }
             ExportTarget::Archive(output) => Output::Archive(Box::new(tar::Builder::new(output))),
             ExportTarget::Directory(path) => {
                 let failed = |source| ExportError::Write { name: path.display().to_string(), source };
@@ -293,7 +335,15 @@ impl<'a> Layout<'a> {
                 Output::Directory(path.to_owned())
             }
         };
-        Ok(Self { output, written: BTreeSet::new(), bytes: 0 })
+        Ok(Self { output, ours, written: BTreeSet::new(), bytes: 0 })
+    }
+
+    /// Removes the file that was made for this, if one was: half an archive is of no use.
+    fn remove_ours(&self) {
+        if let Some(path) = self.ours {
+            // The error at hand says more than one of removing it.
+            fs::remove_file(path).ok();
+        }
     }
 
     fn put(&mut self, name: &str, size: u64, contents: &mut dyn Read) -> Result<(), ExportError> {

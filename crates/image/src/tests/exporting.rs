@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use serde_json::{Value, json};
 use tar::{EntryType, Header};
@@ -101,6 +102,40 @@ fn a_root_file_system_becomes_an_image_of_one_layer() {
     fixture.import(&archive).unwrap();
     let report = Fixture::new().import(&export(&fixture, "image").unwrap()).unwrap();
     assert_eq!(report.layers[0].diff_id, Digest::of(&archive));
+}
+
+#[test]
+fn a_file_is_written_over_only_by_what_is_there_and_removed_only_where_it_was_made() {
+    require_root!();
+    let fixture = Fixture::new();
+    fixture.import(&Tarball::new().file("f", "x").bytes()).unwrap();
+    fixture.import_as("changed", &Tarball::new().file("g", "as it was").bytes()).unwrap();
+    fs::write(fixture.lowest_layer("changed").join("g"), "as it isn").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let (there, new) = (directory.path().join("there"), directory.path().join("new"));
+    let host = ImageName::host().to_string();
+    let export_to = |image: &str, path: &Path| {
+        fixture.store.export(&name(image), ExportTarget::File(path), &mut |_| ControlFlow::Continue(()))
+    };
+    for image in ["none", &host] {
+        fs::write(&there, "kept").unwrap();
+        export_to(image, &there).unwrap_err();
+        assert_eq!(fs::read_to_string(&there).unwrap(), "kept");
+        export_to(image, &new).unwrap_err();
+        assert!(!new.exists());
+    }
+    for (path, stays) in [(&there, true), (&new, false)] {
+        let error = export_to("changed", path).unwrap_err();
+        assert!(matches!(error, ExportError::Changed { .. }), "{error:?}");
+        assert_eq!(path.exists(), stays);
+    }
+    fs::write(&there, "longer than what comes".repeat(1000)).unwrap();
+    for path in [&there, &new] {
+        export_to("image", path).unwrap();
+        assert_eq!(fs::read(path).unwrap(), export(&fixture, "image").unwrap());
+    }
+    let error = export_to("image", &new.join("below")).unwrap_err();
+    assert!(matches!(error, ExportError::Create { .. }), "{error:?}");
 }
 
 #[test]

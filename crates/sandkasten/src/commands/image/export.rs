@@ -1,6 +1,5 @@
 //! `image export`: an image for other programs, and for other hosts.
 
-use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -32,13 +31,10 @@ pub(crate) struct ExportArguments {
 /// Exports an image, and says to standard error what it was.
 pub(super) fn run(store: &ImageStore, arguments: &ExportArguments) -> Result<ExitCode, CliError> {
     let name = &arguments.name;
-    let (target, file) = match (&arguments.tar, &arguments.dir) {
-        (Some(path), _) if path == Path::new("-") => (standard_output()?, None),
-        (Some(path), _) => {
-            let output = File::create(path).map_err(|error| unwritable(path, &error))?;
-            (ExportTarget::Archive(Box::new(BufWriter::new(output))), Some(path))
-        }
-        (None, Some(path)) => (ExportTarget::Directory(path), None),
+    let target = match (&arguments.tar, &arguments.dir) {
+        (Some(path), _) if path == Path::new("-") => standard_output()?,
+        (Some(path), _) => ExportTarget::File(path),
+        (None, Some(path)) => ExportTarget::Directory(path),
         (None, None) => return Err(nowhere(&"there is neither --tar nor --dir")),
     };
     let mut progress = ProgressLine::new();
@@ -48,10 +44,6 @@ pub(super) fn run(store: &ImageStore, arguments: &ExportArguments) -> Result<Exi
     });
     drop(progress);
     let report = result.map_err(|error| {
-        if let Some(path) = file {
-            // Half an archive is of no use; the error at hand says more than one of removing it.
-            fs::remove_file(path).ok();
-        }
         let (hint, exit) = advice(&error);
         CliError { exit, ..CliError::ours(format!("cannot export image {name}"), &error, hint) }
     })?;
@@ -77,15 +69,6 @@ fn nowhere(why: &dyn std::fmt::Display) -> CliError {
     }
 }
 
-fn unwritable(path: &Path, error: &io::Error) -> CliError {
-    CliError {
-        what: format!("cannot write {}", path.display()),
-        why: error.to_string(),
-        hint: "name a file in a directory that can be written to".to_owned(),
-        exit: Exit::Usage,
-    }
-}
-
 const fn advice(error: &ExportError) -> (&'static str, Exit) {
     match error {
         ExportError::NotPresent { .. } => {
@@ -99,6 +82,7 @@ const fn advice(error: &ExportError) -> (&'static str, Exit) {
             "its archive had a file twice, or its files were changed by hand: import the image again to repair the latter",
             Exit::Refused,
         ),
+        ExportError::Create { .. } => ("name a file in a directory that can be written to", Exit::Usage),
         ExportError::NotEmpty { .. } => ("name a directory that is not there or is empty", Exit::Refused),
         _ => ("check data_dir, and the space where the image goes", Exit::Ours),
     }
