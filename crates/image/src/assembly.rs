@@ -181,8 +181,9 @@ impl<'a> Assembly<'a> {
         let pinned = staging::pin_layer(&self.store.layers, layer)
             .map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })?;
         let Some(pin) = pinned else { return Ok(false) };
-        // One from before there were facts, or whose facts are lost, is unpacked again to no effect but knowing them.
-        let Some(facts) = self.store.facts(layer) else { return Ok(false) };
+        // One from before there were facts and records, or that has lost them, is unpacked again to no effect but having them.
+        let has_record = staging::record_path(&self.store.layers, layer).is_file();
+        let Some(facts) = self.store.facts(layer).filter(|_| has_record) else { return Ok(false) };
         self.count(&facts.summary)?;
         let report = ImportedLayer { diff_id, compression: None, was_present: true };
         self.layers.push(Part { layer: layer.to_owned(), report, _pin: pin });

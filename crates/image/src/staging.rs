@@ -159,7 +159,7 @@ impl StagedLayer {
     }
 
     /// Moves the layer to `<layers>/<name>`. Returns false where a layer of that name is there already, which is then
-    /// the same by its digest. The caller has the store's lock.
+    /// the same by its digest; what belongs beside it is renewed, as it may have been lost. The caller has the store's lock.
     pub(crate) fn publish(
         self,
         layers: &Path,
@@ -167,32 +167,24 @@ impl StagedLayer {
         _lock: &StoreLock,
     ) -> Result<bool, PublishLayerError> {
         let place = layers.join(name);
-        if place.symlink_metadata().is_err() {
-            // Without its layer it is cleared away; a layer without it could never be exported.
-            for (file, suffix) in [(RECORD, RECORD_SUFFIX), (FACTS, FACTS_SUFFIX)] {
-                let path = beside(layers, name, suffix);
-                match fs::rename(self.temporary.join(file), &path) {
-                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                        return Err(PublishLayerError::Rename { path, source });
-                    }
-                    _ => {}
+        // Without its layer it is cleared away; a layer without it could never be exported.
+        for (file, suffix) in [(RECORD, RECORD_SUFFIX), (FACTS, FACTS_SUFFIX)] {
+            let path = beside(layers, name, suffix);
+            match fs::rename(self.temporary.join(file), &path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(PublishLayerError::Rename { path, source });
                 }
+                _ => {}
             }
         }
-        match rustix::fs::renameat_with(CWD, self.path(), CWD, &place, RenameFlags::NOREPLACE) {
-            Ok(()) => {}
-            Err(Errno::EXIST) => {
-                let is_directory = fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir());
-                return if is_directory {
-                    Ok(false)
-                } else {
-                    Err(PublishLayerError::Occupied { path: place })
-                };
-            }
+        let is_new = match rustix::fs::renameat_with(CWD, self.path(), CWD, &place, RenameFlags::NOREPLACE) {
+            Ok(()) => true,
+            Err(Errno::EXIST) if fs::symlink_metadata(&place).is_ok_and(|found| found.is_dir()) => false,
+            Err(Errno::EXIST) => return Err(PublishLayerError::Occupied { path: place }),
             Err(source) => return Err(PublishLayerError::Rename { path: place, source: source.into() }),
-        }
+        };
         sync_directory(layers).map_err(|source| PublishLayerError::Sync { path: place, source })?;
-        Ok(true)
+        Ok(is_new)
     }
 }
 

@@ -159,6 +159,28 @@ fn what_cannot_be_put_together_again_is_not_exported() {
 }
 
 #[test]
+fn an_import_of_the_same_again_brings_back_what_is_lost_beside_a_layer() {
+    require_root!();
+    let fixture = Fixture::new();
+    let root = Tarball::new().file("f", "root").bytes();
+    let saved = pack(&SavedImage::new([Tarball::new().file("f", "saved")]).layout());
+    for archive in [root, saved] {
+        for suffixes in [&[".record"][..], &[".json"], &[".record", ".json"]] {
+            fixture.import(&archive).unwrap();
+            let layer = fixture.lowest_layer("image").display().to_string();
+            for suffix in suffixes {
+                fs::remove_file(format!("{layer}{suffix}")).unwrap();
+            }
+            let report = fixture.import(&archive).unwrap();
+            assert!(report.layers[0].was_present);
+            export(&fixture, "image").unwrap();
+            assert_eq!(fixture.lowest_layer("image").display().to_string(), layer);
+            assert!(fs::exists(format!("{layer}.json")).unwrap(), "{suffixes:?}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_record_is_an_error_and_takes_no_memory() {
     require_root!();
     let fixture = Fixture::new();

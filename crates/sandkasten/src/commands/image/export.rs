@@ -79,7 +79,7 @@ const fn advice(error: &ExportError) -> (&'static str, Exit) {
             ("import the image again: it was imported by an older version", Exit::Refused)
         }
         ExportError::Changed { .. } => (
-            "its archive had a file twice, or its files were changed by hand: import the image again to repair the latter",
+            "its archive had a file twice, or its files were changed by hand: to repair the latter, remove the image and import it again",
             Exit::Refused,
         ),
         ExportError::Create { .. } => ("name a file in a directory that can be written to", Exit::Usage),
