@@ -288,6 +288,12 @@ pub(crate) fn clear_leftovers(layers: &Path, _lock: &StoreLock) -> io::Result<us
         let directory = match rustix::fs::openat(CWD, entry.path(), flags, Mode::empty()) {
             // Its import ended between the listing and now.
             Err(Errno::NOENT) => continue,
+            // A file is about to lose its name, or whoever was to take it away was stopped before that.
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                remove_if_there(&entry.path())?;
+                cleared += 1;
+                continue;
+            }
             other => other?,
         };
         match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {

@@ -204,6 +204,10 @@ pub(crate) fn nameless_file(directory: &Path) -> io::Result<File> {
     let name = temporary_name();
     let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(&beneath, &name, flags, mode)?;
-    rustix::fs::unlinkat(&beneath, &name, AtFlags::empty())?;
+    match rustix::fs::unlinkat(&beneath, &name, AtFlags::empty()) {
+        // Whoever clears leftovers away may have been faster.
+        Err(Errno::NOENT) => {}
+        other => other?,
+    }
     Ok(file.into())
 }

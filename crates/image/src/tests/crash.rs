@@ -63,6 +63,9 @@ fn leftovers_of_a_crash_are_cleared_and_running_imports_are_not() {
     let images = fixture.data_dir().join("images");
     fs::create_dir_all(layers.join(".tmp-1-2-3/layer/etc")).unwrap();
     std::os::unix::fs::symlink(fixture.directory.path(), layers.join(".tmp-1-2-3/layer/out")).unwrap();
+    // Files and links have names like these where a process was stopped between making one and taking its name away.
+    fs::write(layers.join(".tmp-1-2-5"), "copied").unwrap();
+    std::os::unix::fs::symlink(fixture.directory.path(), layers.join(".tmp-1-2-6")).unwrap();
     fs::write(images.join(".tmp-1-2-4"), "{").unwrap();
     let running = StagedLayer::create(&layers, fixture.store.lock_file()).unwrap();
     let in_it = running.path().join("f");
