@@ -49,7 +49,12 @@ impl Rebuilt {
                 let mut path = vec![0; usize::try_from(length).map_err(io::Error::other)?];
                 self.record.read_exact(&mut path)?;
                 let size = self.number()?;
-                Piece::Contents(beneath::open_regular(self.root.as_fd(), &path)?, size)
+                let file = beneath::open_regular(self.root.as_fd(), &path)?;
+                // What has been added to its end would not be read.
+                if file.metadata()?.len() != size {
+                    return Err(damaged("a file has another length than it had"));
+                }
+                Piece::Contents(file, size)
             }
             _ => return Err(damaged("there is a piece of an unknown kind")),
         };

@@ -78,6 +78,10 @@ fn a_file_that_was_changed_by_hand_is_found_by_the_digest_of_its_layer() {
     assert_eq!(status(&fixture.validate("image"), "digests"), CheckStatus::Fine);
     fs::write(layer.join("f"), "as it isn").unwrap();
     assert_eq!(status(&fixture.validate("image"), "digests"), CheckStatus::Failure);
+    fs::write(layer.join("f"), "as it was, and more").unwrap();
+    assert_eq!(status(&fixture.validate("image"), "digests"), CheckStatus::Failure);
+    fs::write(layer.join("f"), "as it").unwrap();
+    assert_eq!(status(&fixture.validate("image"), "digests"), CheckStatus::Failure);
     fs::remove_file(layer.join("f")).unwrap();
     assert_eq!(status(&fixture.validate("image"), "digests"), CheckStatus::Failure);
     fixture.import_as("twice", &Tarball::new().file("f", "1").file("f", "2").bytes()).unwrap();

@@ -82,6 +82,10 @@ const fn advice(error: &ExportError) -> (&'static str, Exit) {
             "its archive had a file twice, or its files were changed by hand: to repair the latter, remove the image and import it again",
             Exit::Refused,
         ),
+        ExportError::ReadLayer { .. } => (
+            "if its files were changed by hand, remove the image and import it again; otherwise check data_dir",
+            Exit::Ours,
+        ),
         ExportError::Create { .. } => ("name a file in a directory that can be written to", Exit::Usage),
         ExportError::NotEmpty { .. } => ("name a directory that is not there or is empty", Exit::Refused),
         _ => ("check data_dir, and the space where the image goes", Exit::Ours),
