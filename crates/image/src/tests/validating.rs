@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tar::{EntryType, Header};
 
-use super::{Fixture, Tarball, require_root};
+use super::{Fixture, Tarball, names_in, require_root};
 use crate::{CheckStatus, ImageName, ValidationReport};
 
 fn status(report: &ValidationReport, name: &str) -> CheckStatus {
@@ -89,11 +89,26 @@ fn a_file_that_was_changed_by_hand_is_found_by_the_digest_of_its_layer() {
 }
 
 #[test]
+fn an_image_whose_layers_are_compared_with_nothing_is_warned_about() {
+    require_root!();
+    let fixture = Fixture::new();
+    fixture.layer(Tarball::new().file("f", "x"));
+    let images = fixture.data_dir().join("images");
+    let manifest = names_in(&images).into_iter().find(|name| !name.starts_with('.')).unwrap();
+    let path = images.join(manifest);
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // As versions before there were records have written it.
+    manifest.as_object_mut().unwrap().remove("imported").unwrap();
+    fs::write(&path, manifest.to_string()).unwrap();
+    assert_eq!(status(&fixture.validate("image"), "digests"), CheckStatus::Warning);
+}
+
+#[test]
 fn the_built_in_image_has_a_shell_and_an_account() {
     require_root!();
     let fixture = Fixture::new();
     let report = fixture.store.validate(&ImageName::host()).unwrap();
-    for name in ["layers", "permissions", "loader", "account"] {
+    for name in ["layers", "permissions", "digests", "loader", "account"] {
         assert_eq!(status(&report, name), CheckStatus::Fine, "{report:?}");
     }
     assert_ne!(status(&report, "shell"), CheckStatus::Failure);
