@@ -15,7 +15,7 @@ use crate::claim::Claim;
 use crate::digest::Digest;
 use crate::image::ImageConfig;
 use crate::import::{ImportError, ImportedLayer};
-use crate::limits::{LimitError, UnpackLimits};
+use crate::limits::{Deadline, LimitError, UnpackLimits};
 use crate::manifest::Manifest;
 use crate::name::ImageName;
 use crate::root_view::RootView;
@@ -50,6 +50,7 @@ pub(crate) struct Assembly<'a> {
     store: &'a ImageStore,
     name: ImageName,
     limits: UnpackLimits,
+    deadline: Deadline,
     layers: Vec<Part>,
     /// Layers that were not in the store before.
     added: Vec<String>,
@@ -88,12 +89,18 @@ impl<'a> Assembly<'a> {
             store,
             name: name.clone(),
             limits: limits.clone(),
+            deadline: Deadline::begin(limits),
             layers: Vec::new(),
             added: Vec::new(),
             summary: UnpackSummary::default(),
             size_bytes: 0,
             finished: false,
         })
+    }
+
+    /// When it has to be done, layers and all.
+    pub(crate) const fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     /// Unpacks the archive of a root file system.
@@ -203,7 +210,7 @@ impl<'a> Assembly<'a> {
             return Err(ImportError::TooManyLayers { allowed: MOST_LAYERS });
         }
         let below = self.view()?;
-        let stream = unpack::open(open()?, &self.limits).map_err(broken)?;
+        let stream = unpack::open(open()?, &self.limits, self.deadline).map_err(broken)?;
         let unpacked =
             unpack_into(staged, stream, Content::Layer(&below), &self.limits, progress).map_err(broken)?;
         if let Some((digest, size)) = expected.blob

@@ -206,7 +206,7 @@ impl ImageStore {
     ) -> Result<ImportReport, ImportError> {
         // Before anything is read, and perhaps copied.
         let assembly = Assembly::begin(self, name, &options.limits)?;
-        match source::open(source, &self.layers, &options.limits)? {
+        match source::open(source, &self.layers, &options.limits, assembly.deadline())? {
             Found::RootFileSystem(stream) => match &options.reference {
                 Some(reference) => Err(ImportError::NoReference { reference: reference.clone() }),
                 None => import_root(name, assembly, stream, progress),

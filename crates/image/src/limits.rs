@@ -1,11 +1,11 @@
 //! Bounds on what an archive may make this host do, and the errors for going past one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const MEBIBYTE: u64 = 1 << 20;
 const GIBIBYTE: u64 = 1 << 30;
 
-/// Bounds on unpacking one archive. The defaults fit the largest images in use.
+/// Bounds on unpacking all archives of an image together. The defaults fit the largest images in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnpackLimits {
     /// Most bytes of file contents, holes included, and most bytes of the uncompressed archive.
@@ -18,7 +18,7 @@ pub struct UnpackLimits {
     pub max_ratio: u64,
     /// Uncompressed bytes from which `max_ratio` counts; small archives compress well without being hostile.
     pub ratio_grace_bytes: u64,
-    /// Longest time the unpacking may take.
+    /// Longest time that the import may take, from its beginning to the last archive's end.
     pub max_duration: Duration,
 }
 
@@ -32,6 +32,26 @@ impl Default for UnpackLimits {
             ratio_grace_bytes: 64 * MEBIBYTE,
             max_duration: Duration::from_secs(2 * 60 * 60),
         }
+    }
+}
+
+/// When an import has to be done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline {
+    started: Instant,
+    allowed: Duration,
+}
+
+impl Deadline {
+    /// Lets the time begin that an import may take.
+    pub(crate) fn begin(limits: &UnpackLimits) -> Self {
+        Self { started: Instant::now(), allowed: limits.max_duration }
+    }
+
+    /// Fails where the time is over; for loops that may go on for long.
+    pub(crate) fn check(&self) -> Result<(), LimitError> {
+        let allowed = self.allowed;
+        if self.started.elapsed() > allowed { Err(LimitError::Duration { allowed }) } else { Ok(()) }
     }
 }
 
@@ -76,8 +96,8 @@ pub enum LimitError {
         /// The limit.
         allowed: u64,
     },
-    /// The unpacking took too long.
-    #[error("unpacking took longer than {allowed:?}")]
+    /// The import took too long.
+    #[error("the import took longer than {allowed:?}")]
     Duration {
         /// The limit.
         allowed: Duration,

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use archive_index::ArchiveIndex;
 use blobs::Blobs;
 
-use crate::limits::UnpackLimits;
+use crate::limits::{Deadline, UnpackLimits};
 use crate::staging::temporary_name;
 use crate::unpack::{self, Compression, TarStream, UnpackError};
 
@@ -91,6 +91,7 @@ pub(crate) fn open<'a>(
     source: ImportSource<'a>,
     spool: &Path,
     limits: &UnpackLimits,
+    deadline: Deadline,
 ) -> Result<Found<'a>, OpenSourceError> {
     let unreadable = |source| OpenSourceError::Archive { source };
     match source {
@@ -102,23 +103,23 @@ pub(crate) fn open<'a>(
         }
         ImportSource::File(file) => {
             let again = file.try_clone().map_err(|source| OpenSourceError::Index { source })?;
-            let mut stream = unpack::open(file, limits).map_err(unreadable)?;
+            let mut stream = unpack::open(file, limits, deadline).map_err(unreadable)?;
             if !looks_like_images(stream.peek(PEEKED_BYTES).map_err(unreadable)?) {
                 return Ok(Found::RootFileSystem(stream));
             }
             let regular = rustix::fs::fstat(&again)
                 .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
             if stream.compression() == Compression::None && regular {
-                return images_or_root(again, limits);
+                return images_or_root(again, limits, deadline);
             }
-            images_or_root(copy(stream, spool)?, limits)
+            images_or_root(copy(stream, spool)?, limits, deadline)
         }
         ImportSource::Stream(input) => {
-            let mut stream = unpack::open(input, limits).map_err(unreadable)?;
+            let mut stream = unpack::open(input, limits, deadline).map_err(unreadable)?;
             if !looks_like_images(stream.peek(PEEKED_BYTES).map_err(unreadable)?) {
                 return Ok(Found::RootFileSystem(stream));
             }
-            images_or_root(copy(stream, spool)?, limits)
+            images_or_root(copy(stream, spool)?, limits, deadline)
         }
     }
 }
@@ -141,13 +142,18 @@ fn looks_like_images(beginning: &[u8]) -> bool {
 }
 
 /// Looks for images. Where there are none, it was a root file system with an odd beginning.
-fn images_or_root<'a>(file: File, limits: &UnpackLimits) -> Result<Found<'a>, OpenSourceError> {
+fn images_or_root<'a>(
+    file: File,
+    limits: &UnpackLimits,
+    deadline: Deadline,
+) -> Result<Found<'a>, OpenSourceError> {
     let index = ArchiveIndex::read(file).map_err(|source| OpenSourceError::Index { source })?;
     match SavedImages::find(Blobs::Archive(index)) {
         Ok(images) => Ok(Found::Images(images)),
         Err(Blobs::Archive(index)) => {
             let whole = index.into_whole().map_err(|source| OpenSourceError::Index { source })?;
-            let stream = unpack::open(whole, limits).map_err(|source| OpenSourceError::Archive { source })?;
+            let stream = unpack::open(whole, limits, deadline)
+                .map_err(|source| OpenSourceError::Archive { source })?;
             Ok(Found::RootFileSystem(stream))
         }
         Err(Blobs::Directory(_)) => unreachable!("an archive was given"),

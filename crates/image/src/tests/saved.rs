@@ -3,14 +3,15 @@
 use std::fs::{self, File};
 use std::io::{Seek, Write};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::saved_image::{SavedImage, gzip, pack, write};
 use super::{Fixture, Tarball, name, names_in, require_root};
 use crate::{
-    Digest, ImportError, ImportOptions, ImportReport, ImportSource, OpenSourceError, ReadImageError,
-    UnpackError,
+    Digest, ImportError, ImportOptions, ImportReport, ImportSource, LimitError, OpenSourceError,
+    ReadImageError, UnpackError, UnpackLimits,
 };
 
 pub(super) fn image(text: &str) -> SavedImage {
@@ -280,6 +281,24 @@ fn the_configuration_says_how_programs_are_started() {
         (vec!["/init".to_owned()], vec!["serve".to_owned(), "--all".to_owned()])
     );
     assert_eq!(config.labels["maintainer"], "nobody");
+}
+
+#[test]
+fn all_layers_of_an_image_together_have_the_longest_time_of_one() {
+    require_root!();
+    let fixture = Fixture::new();
+    let limits = UnpackLimits { max_duration: Duration::from_millis(1500), ..UnpackLimits::default() };
+    let options = ImportOptions { limits, reference: None };
+    let archive = pack(&image("x").layout());
+    let source = ImportSource::Stream(Box::new(archive.as_slice()));
+    // Each of the two layers takes most of the time.
+    let result = fixture.store.import(&name("image"), source, &options, &mut |_| {
+        std::thread::sleep(Duration::from_secs(1));
+        ControlFlow::Continue(())
+    });
+    let Err(ImportError::Layer { source, .. }) = result else { panic!("{result:?}") };
+    assert!(matches!(source, UnpackError::Limit(LimitError::Duration { .. })), "{source:?}");
+    fixture.assert_untouched();
 }
 
 #[test]

@@ -199,7 +199,7 @@ impl Unpacker<'_> {
 
     fn finish(mut self) -> Result<UnpackSummary, UnpackError> {
         self.summary.replaced_entries = self.writer.replaced;
-        self.summary.dropped_attributes += self.writer.finish()?;
+        self.summary.dropped_attributes += self.writer.finish(self.state.deadline())?;
         Ok(self.summary)
     }
 
@@ -359,7 +359,7 @@ impl Unpacker<'_> {
             }
             done += filled as u64;
             // The holes of a sparse file come without a read of the stream, which has its own check.
-            self.state.check_duration()?;
+            self.state.deadline().check()?;
         }
         Ok(())
     }

@@ -5,7 +5,6 @@
 use std::cell::{Cell, Ref, RefCell};
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -13,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use super::error::UnpackError;
 use super::record::Recorder;
 use crate::digest::Digest;
-use crate::limits::{LimitError, UnpackLimits};
+use crate::limits::{Deadline, LimitError, UnpackLimits};
 
 /// Enough for any real entry: the longest path and link, attributes, and the map of a file with 40,000 holes.
 const MOST_HEADER_BYTES: u64 = 1 << 20;
@@ -51,7 +50,7 @@ pub(crate) struct StreamState {
     /// Gets every byte that is not the contents of a file.
     recorder: RefCell<Option<Recorder>>,
     refusal: RefCell<Option<LimitError>>,
-    started: Instant,
+    deadline: Deadline,
     limits: UnpackLimits,
 }
 
@@ -74,6 +73,7 @@ struct CompressedBytes<R> {
 pub(crate) fn open<'a>(
     mut input: impl Read + 'a,
     limits: &UnpackLimits,
+    deadline: Deadline,
 ) -> Result<TarStream<'a>, UnpackError> {
     let unreadable = |source| UnpackError::ReadArchive { position: 0, source };
     let mut magic = Vec::with_capacity(LONGEST_MAGIC);
@@ -90,7 +90,7 @@ pub(crate) fn open<'a>(
         header: RefCell::new(Vec::new()),
         recorder: RefCell::new(None),
         refusal: RefCell::new(None),
-        started: Instant::now(),
+        deadline,
         limits: limits.clone(),
     });
     let whole = CompressedBytes { source: Cursor::new(magic).chain(input), state: Rc::clone(&state) };
@@ -217,10 +217,9 @@ impl StreamState {
         }
     }
 
-    /// Checks the time limit; for loops that may go on for long without reading.
-    pub(super) fn check_duration(&self) -> Result<(), LimitError> {
-        let allowed = self.limits.max_duration;
-        if self.started.elapsed() > allowed { Err(LimitError::Duration { allowed }) } else { Ok(()) }
+    /// When the import has to be done.
+    pub(super) const fn deadline(&self) -> Deadline {
+        self.deadline
     }
 
     fn account(&self, count: u64) -> Result<(), LimitError> {
@@ -241,7 +240,7 @@ impl StreamState {
         if position > self.limits.ratio_grace_bytes && hostile {
             return Err(LimitError::Ratio { allowed });
         }
-        self.check_duration()
+        self.deadline.check()
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode};
 use super::entry_path::EntryPath;
 use super::error::UnpackError;
 use super::writer::{LayerWriter, failed};
-use crate::limits::LimitError;
+use crate::limits::{Deadline, LimitError};
 
 const MOST_NAME_BYTES: u64 = 256 << 20;
 /// What one name costs beside its bytes.
@@ -72,13 +72,15 @@ impl Whiteouts {
 
 impl LayerWriter<'_> {
     /// Makes the marks. What no lower layer has needs none: a mark that hides nothing would show in listings.
-    pub(super) fn carry_out_whiteouts(&mut self) -> Result<(), UnpackError> {
-        let Whiteouts { deleted, opaque, .. } = std::mem::take(&mut self.whiteouts);
-        let all = Whiteouts { deleted, opaque, cost: 0 };
+    /// Nothing is read from the archive meanwhile, so that the time is looked at here.
+    pub(super) fn carry_out_whiteouts(&mut self, deadline: Deadline) -> Result<(), UnpackError> {
+        let all = std::mem::take(&mut self.whiteouts);
         for path in &all.opaque {
-            self.hide_contents(path, &all)?;
+            deadline.check()?;
+            self.hide_contents(path, &all, deadline)?;
         }
         for path in &all.deleted {
+            deadline.check()?;
             if !all.hide_from_above(path) {
                 self.hide(path)?;
             }
@@ -86,11 +88,20 @@ impl LayerWriter<'_> {
         Ok(())
     }
 
-    fn hide_contents(&mut self, path: &EntryPath, all: &Whiteouts) -> Result<(), UnpackError> {
+    fn hide_contents(
+        &mut self,
+        path: &EntryPath,
+        all: &Whiteouts,
+        deadline: Deadline,
+    ) -> Result<(), UnpackError> {
         if path.is_root() {
             // An overlay mount does not look for marks on the roots of its layers.
             let names = self.below.names_in_root().map_err(|error| failed("deletion", path, error))?;
-            return names.iter().try_for_each(|name| self.hide(&path.join(name)));
+            for name in &names {
+                deadline.check()?;
+                self.hide(&path.join(name))?;
+            }
+            return Ok(());
         }
         let own = self.own_kind(path).map_err(|error| failed("deletion", path, error))?;
         if own.is_none() && !all.hide(path) && self.kind_below(path)? == Some(FileType::Directory) {
@@ -119,5 +130,31 @@ impl LayerWriter<'_> {
             None => {}
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    use super::{EntryPath, LayerWriter, UnpackError};
+    use crate::limits::{Deadline, LimitError, UnpackLimits};
+    use crate::root_view::RootView;
+
+    #[test]
+    fn deletions_end_with_the_time_of_the_import() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = File::open(directory.path()).unwrap();
+        let below = RootView::empty();
+        let limits = UnpackLimits { max_duration: Duration::ZERO, ..UnpackLimits::default() };
+        for is_opaque in [false, true] {
+            let mut writer = LayerWriter::new(root.as_fd(), &below);
+            let path = EntryPath::parse(b"a/b").unwrap();
+            if is_opaque { writer.make_opaque(&path) } else { writer.delete(&path) }.unwrap();
+            let result = writer.finish(Deadline::begin(&limits));
+            assert!(matches!(result, Err(UnpackError::Limit(LimitError::Duration { .. }))), "{result:?}");
+        }
     }
 }

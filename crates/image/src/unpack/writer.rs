@@ -13,6 +13,7 @@ use super::entry_path::{EntryPath, printable};
 use super::error::{HardlinkProblem, UnpackError};
 use super::whiteouts::Whiteouts;
 use crate::beneath;
+use crate::limits::Deadline;
 use crate::root_view::RootView;
 
 /// Writes into one layer.
@@ -133,8 +134,8 @@ impl<'a> LayerWriter<'a> {
 
     /// Carries deletions out and sets the attributes of all directories; returns how many extended attributes the file
     /// system refused.
-    pub(super) fn finish(mut self) -> Result<u64, UnpackError> {
-        self.carry_out_whiteouts()?;
+    pub(super) fn finish(mut self, deadline: Deadline) -> Result<u64, UnpackError> {
+        self.carry_out_whiteouts(deadline)?;
         self.directories.apply(self.root)
     }
 
