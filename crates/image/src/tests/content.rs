@@ -224,17 +224,17 @@ fn sparse_files_of_each_version_that_pax_has_are_whole() {
 }
 
 #[test]
-fn an_archive_of_100_000_files_is_unpacked_whole() {
+fn an_archive_of_10_000_files_is_unpacked_whole() {
     require_root!();
     let fixture = Fixture::in_memory();
     let mut tarball = Tarball::new();
-    for index in 0..100_000 {
-        tarball = tarball.file(&format!("d{}/f{index}", index / 1000), "x");
+    for index in 0..10_000 {
+        tarball = tarball.file(&format!("d{}/f{index}", index / 100), "x");
     }
     let report = fixture.import(&tarball.bytes()).unwrap();
-    assert_eq!(report.summary.entries, 100_000);
+    assert_eq!(report.summary.entries, 10_000);
     let layer = fixture.lowest_layer("image");
-    assert_eq!((names_in(&layer).len(), names_in(&layer.join("d99")).len()), (100, 1000));
+    assert_eq!((names_in(&layer).len(), names_in(&layer.join("d99")).len()), (100, 100));
 }
 
 #[test]
