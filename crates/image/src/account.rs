@@ -20,12 +20,6 @@ const MINIMAL_GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
 /// The account layer of an image could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountLayerError {
-    /// The unpacked image could not be opened.
-    #[error("open the unpacked image")]
-    OpenImage {
-        /// Why.
-        source: io::Error,
-    },
     /// A file of the layer could not be written.
     #[error("write {path:?} of the account layer")]
     Write {

@@ -213,17 +213,11 @@ impl ImageStore {
     /// Puts the archive of a layer together again and hashes it.
     pub(crate) fn rebuilt_digest(&self, layer: &str) -> Result<Digest, ExportError> {
         let (_, mut archive, _pin) = self.open_rebuilt(layer)?;
-        let mut hasher = Sha256::new();
-        let mut buffer = vec![0; COPY_BYTES];
-        loop {
-            let count = archive
-                .read(&mut buffer)
-                .map_err(|source| ExportError::ReadLayer { layer: layer.to_owned(), source })?;
-            if count == 0 {
-                return Ok(Digest::of_hasher(hasher));
-            }
-            hasher.update(&buffer[..count]);
-        }
+        let mut hasher = BufWriter::with_capacity(COPY_BYTES, Sha256::new());
+        io::copy(&mut archive, &mut hasher)
+            .and_then(|_| hasher.into_inner().map_err(io::IntoInnerError::into_error))
+            .map(Digest::of_hasher)
+            .map_err(|source| ExportError::ReadLayer { layer: layer.to_owned(), source })
     }
 
     /// Compresses the archive of a layer into a file without a name, and checks that it is what it was.

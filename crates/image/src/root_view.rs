@@ -16,7 +16,7 @@ use crate::image::HostBind;
 use crate::unpack::is_opaque;
 
 /// As many as path_resolution(7) allows.
-const MOST_LINKS: usize = 40;
+pub(crate) const MOST_LINKS: usize = 40;
 
 /// An image seen from inside.
 pub(crate) struct RootView {
@@ -187,7 +187,8 @@ fn open_base(path: &Path) -> Result<OwnedFd> {
     rustix::fs::openat(CWD, path, flags, Mode::empty())
 }
 
-fn components(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+/// The parts of a path, without those that say nothing.
+pub(crate) fn components(path: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     path.split(|byte| *byte == b'/').filter(|part| !part.is_empty() && *part != b".").map(<[u8]>::to_vec)
 }
 

@@ -36,9 +36,11 @@ impl PendingDirectories {
         Ok(())
     }
 
-    /// Hides what lower layers have in a directory, if it is one of this layer, and says whether it is.
-    pub(super) fn make_opaque(&mut self, path: &[u8]) -> bool {
-        self.by_path.get_mut(path).map(Attributes::make_opaque).is_some()
+    /// Hides what lower layers have in a directory, if it is one of this layer.
+    pub(super) fn make_opaque(&mut self, path: &[u8]) {
+        if let Some(attributes) = self.by_path.get_mut(path) {
+            attributes.make_opaque();
+        }
     }
 
     /// Forgets a directory that was replaced, and all that were below it.

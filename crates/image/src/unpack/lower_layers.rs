@@ -19,10 +19,8 @@ use super::entry_path::{EntryPath, printable};
 use super::error::{HardlinkProblem, UnpackError};
 use super::writer::{LayerWriter, failed};
 use crate::limits::LimitError;
-use crate::root_view::Found;
+use crate::root_view::{Found, MOST_LINKS, components};
 
-/// As many as path_resolution(7) allows.
-const MOST_LINKS: usize = 40;
 const COPY_BYTES: usize = 128 * 1024;
 
 /// What the walk to a directory does with those that only lower layers have.
@@ -138,7 +136,7 @@ impl LayerWriter<'_> {
 
     /// Walks to a directory from the root, through this layer and those below it.
     fn walk(&mut self, directory: &EntryPath, missing: Missing) -> Result<EntryPath, Obstacle> {
-        let mut pending = components(directory.as_bytes());
+        let mut pending: VecDeque<Vec<u8>> = components(directory.as_bytes()).collect();
         let mut walked = EntryPath::root();
         let mut links = 0;
         let below = self.below;
@@ -165,7 +163,7 @@ impl LayerWriter<'_> {
                             if target.starts_with(b"/") {
                                 walked = EntryPath::root();
                             }
-                            for component in components(&target).into_iter().rev() {
+                            for component in components(&target).collect::<Vec<_>>().into_iter().rev() {
                                 pending.push_front(component);
                             }
                             continue;
@@ -263,11 +261,4 @@ fn copy(source: &File, target: &File, size: u64) -> io::Result<()> {
         }
     }
     target.set_len(size)
-}
-
-fn components(path: &[u8]) -> VecDeque<Vec<u8>> {
-    path.split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty() && *part != b".")
-        .map(<[u8]>::to_vec)
-        .collect()
 }

@@ -186,9 +186,9 @@ impl StreamState {
         self.recorder.borrow_mut().as_mut().map_or(Ok(()), |recorder| recorder.contents(path, size))
     }
 
-    /// Ends the recording once the archive was read to its end. False where nothing was recorded.
-    pub(super) fn finish_record(&self) -> io::Result<bool> {
-        self.recorder.borrow_mut().take().map_or(Ok(false), |recorder| recorder.finish().map(|()| true))
+    /// Ends the recording once the archive was read to its end.
+    pub(super) fn finish_record(&self) -> io::Result<()> {
+        self.recorder.borrow_mut().take().map_or(Ok(()), Recorder::finish)
     }
 
     /// SHA-256 of all that was read.
