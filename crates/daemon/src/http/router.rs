@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::api_error::ApiError;
 use super::body_limit::BodyLimit;
 use super::body_pace;
+use super::drained_body;
 use super::file_place::FilePlace;
 use super::guard::{self, Guard};
 use super::openapi;
@@ -155,9 +156,10 @@ fn limited((schemas, paths, route): Described, bytes: usize) -> Described {
     (schemas, paths, limited.layer(Extension(BodyLimit(bytes))))
 }
 
-/// Takes the limit off a route that streams its bodies to where only as much fits as fits.
+/// Takes the limit off a route that streams its bodies to where only as much fits as fits. What does not is read behind the
+/// answer.
 fn unlimited((schemas, paths, route): Described) -> Described {
-    (schemas, paths, route.layer(DefaultBodyLimit::disable()))
+    (schemas, paths, route.layer(DefaultBodyLimit::disable()).layer(from_fn(drained_body::read_on)))
 }
 
 async fn no_such_endpoint(uri: http::Uri) -> ApiError {
