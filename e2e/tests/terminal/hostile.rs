@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandkasten_api::error::ErrorCode;
 use sandkasten_api::process::ProcessRequest;
 use sandkasten_api::terminal::{TerminalEvent, TerminalQuery};
-use sandkasten_e2e::{RawConnection, TestTerminal, patience, until_some, with_daemon};
+use sandkasten_e2e::{RawConnection, TestTerminal, patience, until, until_some, with_daemon};
 
 #[test]
 fn input_that_a_process_does_not_read_holds_up_its_sender_alone() {
@@ -138,5 +138,75 @@ fn a_process_that_floods_its_terminal_waits_for_the_client_and_the_daemon_stays_
                 sandkasten_client::TerminalFrame::Event(_) => {}
             }
         }
+    });
+}
+
+#[test]
+fn a_client_that_does_not_read_keeps_nothing_from_its_end() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        session.exec("kept=yes").await;
+        let list = format!("/v1/sessions/{}/processes", session.id);
+        let request = ProcessRequest { cmd: Some("yes".to_owned()), ..ProcessRequest::default() };
+        let process = daemon.client().start_process(&session.id, &request).await.expect("started").id;
+        let query = TerminalQuery { process: Some(process), ..TerminalQuery::default() };
+        let stalled = daemon.client().attach_terminal(&session.id, &query).await.expect("a connection");
+        let waits = "ps -eo stat,args | grep -c '^S[^ ]* *yes' || true";
+        until("the process waits for its reader", async || session.output(waits).await == "1").await;
+        let ended = daemon.raw().delete(&format!("{list}/{process}")).await.ok(200);
+        assert_eq!(ended["reason"], "cancelled", "{ended}");
+        drop(stalled);
+        // And an exec, whose own client reads, with another that does not.
+        let exec = session.timed_out("yes", 3_000);
+        let attach = async {
+            let id = until_some("it runs", async || {
+                let listed = daemon.raw().get(&list).await.ok(200);
+                let last = listed["processes"].as_array().expect("a list").last().expect("an exec").clone();
+                (last["kind"] == "exec" && last["status"] == "running" && last["command"] == "yes")
+                    .then(|| last["id"].as_str().expect("an id").parse().expect("an id"))
+            });
+            let query = TerminalQuery { process: Some(id.await), ..TerminalQuery::default() };
+            daemon.client().attach_terminal(&session.id, &query).await.expect("a connection")
+        };
+        let (_, stalled) = tokio::join!(exec, attach);
+        assert_eq!(session.output("echo $kept").await, "yes");
+        drop(stalled);
+    });
+}
+
+#[test]
+fn input_keeps_its_order_whichever_way_it_comes() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let request = ProcessRequest {
+            cmd: Some("read -r go < /workspace/go; cat".to_owned()),
+            stdin: true,
+            ..ProcessRequest::default()
+        };
+        session.exec("mkfifo /workspace/go").await;
+        let process = daemon.client().start_process(&session.id, &request).await.expect("started").id;
+        let query = TerminalQuery { process: Some(process), ..TerminalQuery::default() };
+        let mut terminal = TestTerminal::connect(daemon, &session.id, &query).await.expect("a connection");
+        // More than the runner keeps for a process that does not read, and less than waits on the way to it.
+        let first = vec![b'a'; 1_300_000];
+        terminal.give(&first).await;
+        let stdin = format!("/v1/sessions/{}/processes/{process}/stdin", session.id);
+        // There is room for a byte until a frame of the terminal waits for room; from then on it waits its turn, small as it is.
+        let byte = serde_json::json!({ "text": "b" });
+        let mut overtaken = 0;
+        while daemon.raw().post(&stdin, &byte).await.status == 200 {
+            overtaken += 1;
+            assert!(overtaken < 5_000, "what waits is overtaken");
+        }
+        daemon.raw().post(&stdin, &byte).await.refused(429, "LIMIT_EXCEEDED");
+        let go = serde_json::json!({ "cmd": "echo on > /workspace/go", "shell": "none" });
+        daemon.raw().post(&format!("/v1/sessions/{}/exec", session.id), &go).await.ok(200);
+        while terminal.heard.len() < first.len() + overtaken {
+            assert!(terminal.step().await);
+        }
+        daemon.raw().post(&stdin, &serde_json::json!({ "text": "z", "close": true })).await.ok(200);
+        assert_eq!(terminal.ends().await.exit_code, Some(0));
+        let count = |wanted| terminal.heard.iter().filter(|byte| **byte == wanted).count();
+        assert_eq!((count(b'a'), count(b'b'), terminal.heard.last()), (first.len(), overtaken, Some(&b'z')));
     });
 }

@@ -162,11 +162,7 @@ pub(in crate::http) async fn upload<P: FilePlace>(
 }
 
 /// Writes a body into a file, and returns how many bytes it had.
-async fn receive(
-    mut body: BodyDataStream,
-    mut upload: Upload,
-    files: &OpenFiles,
-) -> Result<u64, ApiError> {
+async fn receive(mut body: BodyDataStream, mut upload: Upload, files: &OpenFiles) -> Result<u64, ApiError> {
     let mut bytes = 0;
     let mut piece = Vec::new();
     loop {
