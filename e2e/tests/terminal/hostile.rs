@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use sandkasten_api::error::ErrorCode;
+use sandkasten_api::id::SessionId;
 use sandkasten_api::process::ProcessRequest;
 use sandkasten_api::terminal::{TerminalEvent, TerminalQuery};
-use sandkasten_e2e::{RawConnection, TestTerminal, patience, until, until_some, with_daemon};
+use sandkasten_client::TerminalFrame;
+use sandkasten_e2e::{RawConnection, TestDaemon, TestTerminal, patience, until, until_some, with_daemon};
 
 #[test]
 fn input_that_a_process_does_not_read_holds_up_its_sender_alone() {
@@ -40,6 +42,20 @@ fn input_that_a_process_does_not_read_holds_up_its_sender_alone() {
     });
 }
 
+/// A connection to the session's terminal on which anything can be sent.
+async fn upgraded(daemon: &TestDaemon, session: &SessionId) -> RawConnection {
+    let mut connection = RawConnection::open(daemon).await;
+    let request = format!(
+        "GET /v1/sessions/{session}/tty HTTP/1.1\r\n{}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        RawConnection::headers(daemon)
+    );
+    assert!(connection.send(request).await);
+    let answer = connection.until("\r\n\r\n", patience(Duration::from_secs(20))).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    connection
+}
+
 #[test]
 fn frames_that_are_no_frames_of_ours_end_the_connection_and_nothing_else() {
     with_daemon(async |daemon| {
@@ -53,17 +69,7 @@ fn frames_that_are_no_frames_of_ours_end_the_connection_and_nothing_else() {
             &[0x8b, 0x80, 0, 0, 0, 0],
             b"GET / HTTP/1.1\r\n\r\n",
         ] {
-            let mut connection = RawConnection::open(daemon).await;
-            let request = format!(
-                "GET /v1/sessions/{}/tty HTTP/1.1\r\n{}Connection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-                session.id,
-                RawConnection::headers(daemon)
-            );
-            assert!(connection.send(request).await);
-            let answer =
-                connection.until("\r\n\r\n", patience(Duration::from_secs(20))).await.expect("an answer");
-            assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+            let mut connection = upgraded(daemon, &session.id).await;
             assert!(connection.send(bytes).await);
             assert!(
                 connection.rest(patience(Duration::from_secs(20))).await.is_some(),
@@ -76,13 +82,31 @@ fn frames_that_are_no_frames_of_ours_end_the_connection_and_nothing_else() {
 }
 
 #[test]
+fn a_goodbye_is_answered() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let mut connection = upgraded(daemon, &session.id).await;
+        // The status 1000, masked with zeros.
+        assert!(connection.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await);
+        let rest = connection.rest(patience(Duration::from_secs(20))).await.expect("it is closed");
+        assert!(rest.ends_with("\u{2}\u{3}\u{fffd}"), "{rest:?}");
+    });
+}
+
+#[test]
 fn a_text_that_is_no_command_is_told_and_does_no_harm() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;
-        let query = TerminalQuery::default();
-        let (mut reader, _) =
-            daemon.client().attach_terminal(&session.id, &query).await.expect("a connection");
-        reader.next().await.expect("a frame").expect("a frame");
+        let mut connection = upgraded(daemon, &session.id).await;
+        // A text frame, masked with zeros, as it is.
+        let mut frame = vec![0x81, 0xfe, 0x01, 0x2c, 0, 0, 0, 0];
+        frame.extend([b'{'; 300]);
+        assert!(connection.send(&frame).await);
+        let said =
+            connection.until("is no command", patience(Duration::from_secs(20))).await.expect("a complaint");
+        let cut = format!("{}\\\"…", "{".repeat(200));
+        assert!(said.contains("the text frame") && said.contains(&cut), "{said}");
+        assert!(!said.contains(&"{".repeat(201)), "{said}");
         let mut terminal = TestTerminal::open(daemon, &session.id).await;
         terminal.command(sandkasten_api::terminal::TerminalCommand::Resize { rows: 0, cols: 2000 }).await;
         while terminal.events.len() < 2 {
@@ -131,13 +155,20 @@ fn a_process_that_floods_its_terminal_waits_for_the_client_and_the_daemon_stays_
         tokio::time::sleep(Duration::from_secs(2)).await;
         assert!(memory() < before + 32_000, "{before} to {} KiB", memory());
         writer.give(b"\x03").await.expect("taken");
-        let mut heard = Vec::new();
-        while !heard.windows(2).any(|window| window == b"^C") {
-            match reader.next().await.expect("a frame").expect("a frame") {
-                sandkasten_client::TerminalFrame::Output(bytes) => heard = bytes,
-                sandkasten_client::TerminalFrame::Event(_) => {}
+        let interrupted = async {
+            let mut heard = Vec::new();
+            while !heard.windows(2).any(|window| window == b"^C") {
+                if let TerminalFrame::Output(bytes) = reader.next().await.expect("a frame").expect("a frame")
+                {
+                    // What is looked for may come in two frames.
+                    heard.drain(..heard.len().saturating_sub(1));
+                    heard.extend(bytes);
+                }
             }
-        }
+        };
+        tokio::time::timeout(patience(Duration::from_secs(60)), interrupted)
+            .await
+            .expect("it is interrupted");
     });
 }
 

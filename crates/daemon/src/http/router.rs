@@ -15,7 +15,7 @@ use utoipa::openapi::path::Paths;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, quoted};
 use super::body_limit::BodyLimit;
 use super::body_pace;
 use super::drained_body;
@@ -163,13 +163,12 @@ fn unlimited((schemas, paths, route): Described) -> Described {
 }
 
 async fn no_such_endpoint(uri: http::Uri) -> ApiError {
-    let path: String = uri.path().chars().take(200).collect();
-    ApiError::invalid(format!("no endpoint {path:?}")).with_status(StatusCode::NOT_FOUND)
+    ApiError::invalid(format!("no endpoint {}", quoted(uri.path(), 200))).with_status(StatusCode::NOT_FOUND)
 }
 
 async fn no_such_method(method: http::Method, uri: http::Uri) -> ApiError {
-    let path: String = uri.path().chars().take(200).collect();
-    ApiError::invalid(format!("the endpoint {path:?} does not take {method}"))
+    let path = quoted(uri.path(), 200);
+    ApiError::invalid(format!("the endpoint {path} does not take {method}"))
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 
