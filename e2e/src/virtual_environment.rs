@@ -3,15 +3,16 @@
 use std::path::Path;
 use std::process::Command;
 
-/// Makes a virtual environment with these packages, or says why there is none.
+/// Makes a virtual environment of a Python, and lets its pip install what the arguments say, packages for the most part; or
+/// says why not.
 ///
 /// # Errors
 /// The last line of what the failed step said.
-pub fn make_virtual_environment(environment: &Path, packages: &[&str]) -> Result<(), String> {
-    let mut make = Command::new("python3");
+pub fn make_virtual_environment(python: &str, environment: &Path, arguments: &[&str]) -> Result<(), String> {
+    let mut make = Command::new(python);
     make.args(["-m", "venv"]).arg(environment);
     let mut fetch = Command::new(environment.join("bin/pip"));
-    fetch.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1"]).args(packages);
+    fetch.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1"]).args(arguments);
     for mut step in [make, fetch] {
         let output = step.output().map_err(|error| error.to_string())?;
         if !output.status.success() {

@@ -21,6 +21,7 @@ use crate::limits::{
     MAX_TTL_SECONDS,
 };
 use crate::name::{MAX_NAME_BYTES, SessionName};
+use crate::session::SessionStatus;
 
 /// Text that holds no NUL.
 const NO_NUL: &str = r"^[^\x00]*$";
@@ -144,7 +145,7 @@ values! {
     /// The key of a label, or the key and a value behind `=`.
     LabelCondition = matching(format!("^{LABEL_KEY}(=.*)?$"));
     /// A state of sessions, or `all` of them.
-    StatusCondition = text().enum_values(Some(["running", "paused", "expired", "destroyed", "crashed", "all"]));
+    StatusCondition = text().enum_values(Some(SessionStatus::ALL.map(SessionStatus::as_str).into_iter().chain(["all"])));
     /// Bytes as they are.
     Binary = text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)));
 }

@@ -21,7 +21,8 @@ pub enum Request {
     /// Starts a process of its own, in the cgroup whose file comes with the request. [`Reply::Started`] follows, then as
     /// for a command.
     Start(StartProcess),
-    /// Asks for what a job has written, and for its end. [`Reply::Attached`] comes first, then output, then as for a command.
+    /// Asks for what a job has written, and for its end. Where that is followed and heard, [`Reply::Attached`] comes first; then
+    /// output, then as for a command.
     Attach(Attach),
     /// Gives bytes to the standard input of a process.
     Input(Input),

@@ -18,8 +18,6 @@ const NEVER_READ: i64 = 1;
 /// A command, given to a shell.
 #[derive(Debug)]
 pub(crate) struct Command {
-    /// Counts the commands of the session; part of the names of its files.
-    pub(crate) number: u64,
     pub(crate) secrets: Secrets,
     /// The place of its shell.
     pub(crate) shell: usize,
@@ -87,7 +85,6 @@ impl Command {
         let wiring = Wiring { separate: command.plan.separate, input: command.input.is_some() };
         let order = Order { number, last_status, wiring, introduced: is_introduced(command) };
         let prepared = Self {
-            number,
             secrets,
             shell,
             generation,
@@ -98,6 +95,11 @@ impl Command {
             was_read: false,
         };
         Ok((prepared, outputs))
+    }
+
+    /// Counts the commands of the session; part of the names of its files.
+    pub(crate) fn number(&self) -> u64 {
+        self.order.number
     }
 
     /// Gives it to its shell. A shell that takes no input is about to end; its end will be the command's.
@@ -113,7 +115,7 @@ impl Command {
         }
         // What the lines before have shown is no secret any more.
         let secrets = Secrets::draw().ok()?;
-        let ends = output_names(self.number, self.order.wiring.separate)
+        let ends = output_names(self.order.number, self.order.wiring.separate)
             .map(|name| fifo::open(control, &name, OFlags::RDONLY));
         let ends = ends.collect::<Result<_, _>>().ok()?;
         (self.secrets, self.given_again, self.asked_again) = (secrets, true, false);
@@ -124,7 +126,8 @@ impl Command {
     /// Whether anything has read the command file: where nothing has, the command did not run, whatever was reported.
     pub(crate) fn was_read(&mut self, control: &OwnedFd) -> bool {
         if !self.was_read {
-            let status = rustix::fs::statat(control, format!("c{}", self.number), AtFlags::SYMLINK_NOFOLLOW);
+            let status =
+                rustix::fs::statat(control, format!("c{}", self.order.number), AtFlags::SYMLINK_NOFOLLOW);
             self.was_read = status.is_ok_and(|status| status.st_atime != NEVER_READ);
         }
         self.was_read
@@ -132,7 +135,7 @@ impl Command {
 
     /// Removes the command's files.
     pub(crate) fn clear(&self, control: &OwnedFd) {
-        remove_files(control, self.number);
+        remove_files(control, self.order.number);
     }
 }
 

@@ -17,15 +17,8 @@ const MAX_BACKGROUND_OUTPUTS: usize = 128;
 impl EventLoop {
     /// Ends the jobs whose status and output are complete.
     pub(crate) fn conclude(&mut self) {
-        let complete = |job: &Job| {
-            let ended = match &job.work {
-                Work::Command(command) => command.status.is_some(),
-                Work::Process(child) => child.exit.is_some(),
-                Work::Ended(_) => false,
-            };
-            ended && job.is_complete()
-        };
-        let complete: Vec<u64> = self.jobs.running().filter(|job| complete(job)).map(|job| job.id).collect();
+        let complete = |job: &&Job| job.is_over() && job.is_complete();
+        let complete: Vec<u64> = self.jobs.running().filter(complete).map(|job| job.id).collect();
         for id in complete {
             self.conclude_one(id);
         }

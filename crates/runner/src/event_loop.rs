@@ -301,7 +301,7 @@ impl EventLoop {
             if let Work::Command(command) = &mut job.work {
                 command.status.get_or_insert(child.status);
                 if let Some(words) = ended.as_mut().and_then(Shell::last_words_mut) {
-                    let said = words.take(command.number, &mut self.buffer);
+                    let said = words.take(command.number(), &mut self.buffer);
                     job.outlets.iter_mut().zip(said).for_each(|(outlet, said)| outlet.add_last(said));
                     self.background_outputs.extend(words.readers());
                 }

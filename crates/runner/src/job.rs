@@ -40,6 +40,15 @@ impl Job {
         }
     }
 
+    /// Whether the command or process has ended. Its output may not all have been read.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.work {
+            Work::Command(command) => command.status.is_some(),
+            Work::Process(child) => child.exit.is_some(),
+            Work::Ended(_) => true,
+        }
+    }
+
     pub(crate) fn state(&self) -> JobState {
         JobState { job: self.id, note: self.note.clone(), finished: self.finished().cloned() }
     }
@@ -65,22 +74,23 @@ impl Job {
         self.outlets.iter().map(|outlet| outlet.captured().kept()).sum()
     }
 
-    /// Whether a stream is to be read from: there may be more, and no reader that the job waits for would lose what is kept
-    /// for it if `most` more bytes came, be it there or yet to come.
+    /// Whether a stream is to be read from: there may be more, and no reader that the job waits for, be it there or yet to come,
+    /// would lose what is kept for it. As long as the job goes on, there is room for a read of `most` bytes and as much again,
+    /// which is what a pipe holds: so nothing that is in it at the end has to wait for a reader, and the end does not either.
     pub(crate) fn wants(&self, stream: Stream, most: usize) -> bool {
         let Some(outlet) = self.outlets.get(stream.index()) else { return false };
-        let room = outlet.captured().tail_room().saturating_sub(most as u64);
+        let captured = outlet.captured();
+        let to_come = if self.is_over() { outlet.remaining() } else { 2 * most as u64 };
+        let would_lose = |behind: u64| behind.saturating_add(to_come) > captured.tail_room();
         let held_up = |reader: &Reader| {
-            reader.paced
-                && reader.connection.is_congested()
-                && reader.behind(stream, outlet.captured()) >= room
+            reader.paced && reader.connection.is_congested() && would_lose(reader.behind(stream, captured))
         };
-        let held_back = self.awaited && outlet.captured().written() >= room;
+        let held_back = self.awaited && would_lose(captured.written());
         self.finished().is_none() && !outlet.is_complete() && !held_back && !self.readers.iter().any(held_up)
     }
 
-    /// Notes that the command or process has ended: what is in its pipes now is the rest of its output, and fits behind what
-    /// is kept for who is awaited.
+    /// Notes that the command or process has ended: what is in its pipes now is the rest of its output, and nobody is awaited
+    /// any more, because it fits behind what is kept.
     pub(crate) fn close_outlets(&mut self) {
         self.awaited = false;
         self.outlets.iter_mut().for_each(Outlet::close);

@@ -68,6 +68,11 @@ impl Outlet {
         self.source.is_none() || self.remaining == Some(0)
     }
 
+    /// Of an ended job: how many bytes of a pipe are still its output. What a terminal holds is not known, and little.
+    pub(crate) fn remaining(&self) -> u64 {
+        self.remaining.unwrap_or(0)
+    }
+
     /// Whether something is held back.
     pub(crate) fn holds(&self) -> bool {
         self.held.as_ref().is_some_and(|held| !held.is_empty())

@@ -182,7 +182,7 @@ impl EventLoop {
         let Some(job) = self.jobs.get_mut(attach.job) else {
             return self.finish(connection, &Reply::NoSuchJob);
         };
-        if attach.follow && attach.hearing != Hearing::EndOnly {
+        if attach.follow && matches!(attach.hearing, Hearing::Paced | Hearing::Free) {
             // A daemon that has gone is noticed when it is fed.
             connection.say(&Reply::Attached { written: job.written() }).ok();
             job.awaited = false;
@@ -205,7 +205,9 @@ impl EventLoop {
                 self.serve_waiting(job);
             }
             Some(Job { work: Work::Process(child), .. }) => {
-                let reply = child.give(&input.bytes, input.close);
+                // Behind what waits already there is no room before that has been given.
+                let is_next = child.waiting.is_empty();
+                let reply = if is_next { child.give(&input.bytes, input.close) } else { Reply::Full };
                 self.finish(connection, &reply);
             }
             _ => self.finish(connection, &Reply::NoSuchJob),

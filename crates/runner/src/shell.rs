@@ -159,16 +159,14 @@ impl Shell {
         .spawn(entered)?;
         drop((their_input, their_report));
         let pid = process.pid;
-        let control = entered.control.try_clone().map_err(|source| ShellError::Channel { source })?;
-        let control = Rc::new(control);
-        let waiting_place = waiting_place::is_needed_by(program)
-            .then(|| WaitingPlace::new(&control, pid))
-            .transpose()
-            .map_err(|source| ShellError::Channel { source })?;
-        let last_words = (dialect == Dialect::Posix)
-            .then(|| LastWords::new(&control, pid))
-            .transpose()
-            .map_err(|source| ShellError::Channel { source })?;
+        let (waiting_place, last_words) = match dialect {
+            Dialect::Bash => (None, None),
+            Dialect::Posix => {
+                let fifos = fifos_of_posix(entered, program, pid);
+                let (waiting_place, last_words) = fifos.map_err(|source| ShellError::Channel { source })?;
+                (waiting_place, Some(last_words))
+            }
+        };
         let descriptor = process.descriptor;
         let shell = Self {
             dialect,
@@ -357,6 +355,18 @@ impl Shell {
         }
         Ok(())
     }
+}
+
+/// What a shell needs that is not bash.
+fn fifos_of_posix(
+    entered: &Entered,
+    program: &str,
+    pid: i32,
+) -> io::Result<(Option<WaitingPlace>, LastWords)> {
+    let control = Rc::new(entered.control.try_clone()?);
+    let waits = waiting_place::is_needed_by(program);
+    let waiting_place = waits.then(|| WaitingPlace::new(&control, pid)).transpose()?;
+    Ok((waiting_place, LastWords::new(&control, pid)?))
 }
 
 /// An epoll instance that becomes readable each time the peer of `input` reads a packet: the kernel then wakes writers,

@@ -32,7 +32,7 @@ fn the_daemon_serves_what_its_command_line_prints_to_those_who_have_the_key() {
 fn the_served_document_is_sound_openapi() {
     let directory = tempfile::tempdir().expect("a directory");
     let environment = directory.path().join("venv");
-    if let Err(reason) = make_virtual_environment(&environment, &[VALIDATOR]) {
+    if let Err(reason) = make_virtual_environment("python3", &environment, &[VALIDATOR]) {
         println!("SKIP: {VALIDATOR} could not be installed: {reason}");
         return;
     }

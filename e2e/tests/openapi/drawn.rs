@@ -19,7 +19,7 @@ const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_co
 fn drawn_requests_find_no_fault_and_no_answer_that_is_not_described() {
     let directory = tempfile::tempdir().expect("a directory");
     let environment = directory.path().join("venv");
-    if let Err(reason) = make_virtual_environment(&environment, &[PACKAGE]) {
+    if let Err(reason) = make_virtual_environment("python3", &environment, &[PACKAGE]) {
         println!("SKIP: {PACKAGE} could not be installed: {reason}");
         return;
     }

@@ -11,7 +11,7 @@ const PACKAGE: &str = "sandkasten==0.3.0";
 fn the_published_python_package_drives_the_daemon_unchanged() {
     let directory = tempfile::tempdir().expect("a directory");
     let environment = directory.path().join("venv");
-    if let Err(reason) = make_virtual_environment(&environment, &[PACKAGE]) {
+    if let Err(reason) = make_virtual_environment("python3", &environment, &[PACKAGE]) {
         println!("SKIP: {PACKAGE} could not be installed: {reason}");
         return;
     }

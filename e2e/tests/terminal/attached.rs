@@ -2,6 +2,7 @@
 
 use sandkasten_api::exec::TerminalSize;
 use sandkasten_api::process::{ProcessKind, ProcessStatus};
+use sandkasten_api::session::UpdateSessionRequest;
 use sandkasten_api::terminal::{TerminalCommand, TerminalEvent, TerminalQuery};
 use sandkasten_api::verdict::Reason;
 use sandkasten_e2e::{TestTerminal, until, with_daemon};
@@ -147,11 +148,12 @@ fn an_old_terminal_shows_whole_lines_of_the_last_mebibyte() {
 #[test]
 fn a_session_does_not_expire_under_somebody_at_its_terminal() {
     with_daemon(async |daemon| {
-        let request =
-            sandkasten_api::session::CreateSessionRequest { ttl_seconds: Some(1), ..Default::default() };
         let client = daemon.client();
-        let session = client.create_session(&request).await.expect("a session");
+        let session = daemon.session().await;
         let mut terminal = TestTerminal::open(daemon, &session.id).await;
+        terminal.hears("$ ").await;
+        let request = UpdateSessionRequest { ttl_seconds: Some(Some(1)), ..UpdateSessionRequest::default() };
+        client.update_session(&session.id, &request).await.expect("changed");
         terminal.give("sleep 3; echo still-th''ere\r").await;
         terminal.hears("still-there\r\n").await;
         terminal.leave().await;

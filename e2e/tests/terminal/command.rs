@@ -90,6 +90,27 @@ fn a_shell_goes_on_when_the_daemon_is_killed_and_started_again() {
 }
 
 #[test]
+fn a_user_who_does_not_want_to_wait_for_the_daemon_leaves() {
+    with_daemon(async |daemon| {
+        let session = daemon.session().await;
+        let mut shells = Vec::new();
+        for _ in 0..2 {
+            let mut shell = start(daemon, &["shell", session.id.as_str()]);
+            shell.shows("$ ").await;
+            shells.push(shell);
+        }
+        daemon.kill();
+        for (mut shell, keys) in shells.into_iter().zip(["~.", "\x03"]) {
+            shell.shows("the connection was cut").await;
+            shell.give(keys);
+            shell.shows("left the terminal").await;
+            assert_eq!(shell.ends().await, Some(0), "{}", shell.text());
+        }
+        daemon.kill_and_restart();
+    });
+}
+
+#[test]
 fn a_shell_whose_session_is_destroyed_says_so() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;

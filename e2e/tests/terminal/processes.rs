@@ -66,9 +66,18 @@ fn output_that_is_held_waits_for_its_first_reader() {
         let path = format!("/v1/sessions/{}/processes/{process}", session.id);
         let ended = daemon.raw().delete(&path).await.ok(200);
         assert_eq!(ended["reason"], "cancelled", "{ended}");
-        let process = start(daemon, &session, &command("head -c 1000000 /dev/zero")).await;
+        let process = start(daemon, &session, &command("head -c 900000 /dev/zero")).await;
         let waited = daemon.raw().get(&format!("/v1/sessions/{}/processes/{process}/wait", session.id)).await;
         assert_eq!(waited.ok(200)["exit_code"], 0);
+        // As much as is kept, and what a pipe holds: nothing of it is lost by an end that comes before the reader.
+        for bytes in [(1 << 20) - 1, 1 << 20, (1 << 20) + 1, (1 << 20) + 4_096, (1 << 20) + 65_536] {
+            let text = format!("printf x; sleep 0.2; head -c {bytes} /dev/zero");
+            let process = start(daemon, &session, &command(&text)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            let mut reader = connect(daemon, &session, process).await;
+            assert_eq!(reader.ends().await.exit_code, Some(0));
+            assert_eq!((reader.heard.len(), reader.heard.first()), (bytes + 1, Some(&b'x')));
+        }
     });
 }
 

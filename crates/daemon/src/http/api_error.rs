@@ -28,6 +28,14 @@ pub(crate) struct ApiError {
     internal: Option<Internal>,
 }
 
+/// Renders a client's text for a message: quoted, escaped, and cut after so many characters.
+pub(super) fn quoted(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}
+
 /// What is behind an internal error, for the log; carried beside the response to where the request id is known.
 #[derive(Debug, Clone)]
 pub(super) struct Internal(pub(super) Arc<str>);

@@ -11,7 +11,7 @@ use sandkasten_api::limits::{
 use sandkasten_api::process::{ProcessKind, ProcessRequest};
 use sandkasten_protocol::{Capture, MAIN_SHELL, ProcessInput, Program};
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, quoted};
 use crate::session::{Audience, ExecOptions, Work};
 
 /// The name that is no persistent shell.
@@ -89,7 +89,8 @@ pub(super) fn process_options(request: ProcessRequest) -> Result<ExecOptions, Ap
         && (name.is_empty() || name.chars().count() > MAX_PROCESS_NAME || name.contains(char::is_control))
     {
         return Err(ApiError::invalid(format!(
-            "name is {name:.80?}; give 1 to {MAX_PROCESS_NAME} printable characters"
+            "name is {}; give 1 to {MAX_PROCESS_NAME} printable characters",
+            quoted(name, 80)
         )));
     }
     let terminal = request.tty.map(terminal).transpose()?;
@@ -177,7 +178,8 @@ pub(super) fn terminal_name(name: Option<String>) -> Result<String, ApiError> {
         return Ok(name);
     }
     Err(ApiError::invalid(format!(
-        "name is {name:.80?}; give 1 to {MAX_SHELL_NAME} of a-z, 0-9, hyphen and underscore"
+        "name is {}; give 1 to {MAX_SHELL_NAME} of a-z, 0-9, hyphen and underscore",
+        quoted(&name, 80)
     )))
 }
 
@@ -192,7 +194,8 @@ fn shell_name(shell: Option<String>) -> Result<String, ApiError> {
         return Ok(name);
     }
     Err(ApiError::invalid(format!(
-        "shell is {name:.80?}; give 1 to {MAX_SHELL_NAME} of a-z, 0-9, hyphen and underscore, or \"none\""
+        "shell is {}; give 1 to {MAX_SHELL_NAME} of a-z, 0-9, hyphen and underscore, or \"none\"",
+        quoted(&name, 80)
     )))
 }
 
@@ -206,7 +209,7 @@ fn check_user(user: Option<&User>) -> Result<(), ApiError> {
              capability to become another user",
             match user {
                 User::Id(id) => id.to_string(),
-                User::Name(name) => format!("{name:.80?}"),
+                User::Name(name) => quoted(name, 80),
             }
         ))),
     }
@@ -223,7 +226,8 @@ fn environment(variables: BTreeMap<String, String>) -> Result<Vec<(String, Strin
         let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if name.is_empty() || !letters || name.starts_with(|first: char| first.is_ascii_digit()) {
             return Err(ApiError::invalid(format!(
-                "env has a variable {name:.80?}; names are letters, digits and underscores, no digit first"
+                "env has a variable {}; names are letters, digits and underscores, no digit first",
+                quoted(name, 80)
             )));
         }
         if value.contains('\0') {
@@ -236,7 +240,8 @@ fn environment(variables: BTreeMap<String, String>) -> Result<Vec<(String, Strin
 fn directory(cwd: Option<String>) -> Result<Option<String>, ApiError> {
     match cwd {
         Some(cwd) if !cwd.starts_with('/') || cwd.len() > MAX_PATH_BYTES || cwd.contains('\0') => {
-            Err(ApiError::invalid(format!("cwd is {cwd:.200?}; give an absolute path inside the sandbox")))
+            let cwd = quoted(&cwd, 200);
+            Err(ApiError::invalid(format!("cwd is {cwd}; give an absolute path inside the sandbox")))
         }
         cwd => Ok(cwd),
     }

@@ -13,7 +13,7 @@ use sandkasten_api::error::ErrorCode;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, quoted};
 use crate::config::{Config, ListenAddress};
 
 /// What a request must show.
@@ -83,9 +83,9 @@ impl Hosts {
         if without_port(host).is_some_and(|name| known(name) || address(name)) {
             return Ok(());
         }
-        let shown: String = host.chars().take(100).collect();
+        let shown = quoted(host, 100);
         Err(ApiError::invalid(format!(
-            "the {what} {shown:?} does not name this daemon; add it to allowed_hosts if it should"
+            "the {what} {shown} does not name this daemon; add it to allowed_hosts if it should"
         )))
     }
 }

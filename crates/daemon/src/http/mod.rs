@@ -5,6 +5,7 @@ mod api_error;
 mod body_limit;
 mod body_pace;
 mod byte_range;
+mod drained_body;
 mod event_stream;
 mod exec_request;
 mod file_place;

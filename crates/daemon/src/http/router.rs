@@ -15,9 +15,10 @@ use utoipa::openapi::path::Paths;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, quoted};
 use super::body_limit::BodyLimit;
 use super::body_pace;
+use super::drained_body;
 use super::file_place::FilePlace;
 use super::guard::{self, Guard};
 use super::openapi;
@@ -155,19 +156,19 @@ fn limited((schemas, paths, route): Described, bytes: usize) -> Described {
     (schemas, paths, limited.layer(Extension(BodyLimit(bytes))))
 }
 
-/// Takes the limit off a route that streams its bodies to where only as much fits as fits.
+/// Takes the limit off a route that streams its bodies to where only as much fits as fits. What does not is read behind the
+/// answer.
 fn unlimited((schemas, paths, route): Described) -> Described {
-    (schemas, paths, route.layer(DefaultBodyLimit::disable()))
+    (schemas, paths, route.layer(DefaultBodyLimit::disable()).layer(from_fn(drained_body::read_on)))
 }
 
 async fn no_such_endpoint(uri: http::Uri) -> ApiError {
-    let path: String = uri.path().chars().take(200).collect();
-    ApiError::invalid(format!("no endpoint {path:?}")).with_status(StatusCode::NOT_FOUND)
+    ApiError::invalid(format!("no endpoint {}", quoted(uri.path(), 200))).with_status(StatusCode::NOT_FOUND)
 }
 
 async fn no_such_method(method: http::Method, uri: http::Uri) -> ApiError {
-    let path: String = uri.path().chars().take(200).collect();
-    ApiError::invalid(format!("the endpoint {path:?} does not take {method}"))
+    let path = quoted(uri.path(), 200);
+    ApiError::invalid(format!("the endpoint {path} does not take {method}"))
         .with_status(StatusCode::METHOD_NOT_ALLOWED)
 }
 

@@ -14,7 +14,7 @@ use sandkasten_api::session::SessionStatus;
 use utoipa::IntoParams;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, quoted};
 use crate::session::{Listing, Position};
 
 /// Which sessions are asked for. A parameter that is not known is refused: without its condition the list would be longer than
@@ -89,9 +89,9 @@ impl SessionQuery {
                 "limit" => once(&mut listing.limit, name, parse_limit(value)?)?,
                 "cursor" => once(&mut listing.behind, name, parse_cursor(value)?)?,
                 other => {
-                    let other: String = other.chars().take(64).collect();
+                    let other = quoted(other, 64);
                     return Err(ApiError::invalid(format!(
-                        "no parameter {other:?}; there are label, status, image, workspace_id, name, limit and cursor"
+                        "no parameter {other}; there are label, status, image, workspace_id, name, limit and cursor"
                     )));
                 }
             }
@@ -136,16 +136,16 @@ fn parse_status(text: &str) -> Result<Vec<SessionStatus>, ApiError> {
         .find(|status| status.as_str() == text)
         .map(|status| vec![status])
         .ok_or_else(|| {
-            let text: String = text.chars().take(64).collect();
+            let text = quoted(text, 64);
             let known = SessionStatus::ALL.map(SessionStatus::as_str).join(", ");
-            ApiError::invalid(format!("status is {text:?}; expected one of {known}, or all"))
+            ApiError::invalid(format!("status is {text}; expected one of {known}, or all"))
         })
 }
 
 fn parse_limit(text: &str) -> Result<usize, ApiError> {
     text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit)).ok_or_else(|| {
-        let text: String = text.chars().take(64).collect();
-        ApiError::invalid(format!("limit is {text:?}; allowed are 1 to {MAX_PAGE}"))
+        let text = quoted(text, 64);
+        ApiError::invalid(format!("limit is {text}; allowed are 1 to {MAX_PAGE}"))
     })
 }
 

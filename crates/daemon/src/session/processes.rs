@@ -10,11 +10,13 @@ use sandkasten_protocol::{
     Attach, Capture, Captured, Hearing, Incoming, Input, Piece, Reply, Request, Stream, TerminalSize,
 };
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use super::exec::{Begun, ExecEvent, ExecFailure, ExecOptions};
 use super::job::{Job, JobState};
 use super::link::{Link, LinkError, ask};
 use super::live::{LiveSession, MAX_FOLLOWERS};
+use super::run_process::ANSWER;
 use super::{SessionError, Sessions};
 
 /// Pieces of a log that wait for a slow reader.
@@ -321,7 +323,9 @@ impl Sessions {
     ) -> Result<(), ProcessError> {
         let mut link = self.attach(session, job, since, Listening::Once).await?;
         loop {
-            match next_log_event(&mut link, job).await {
+            let event =
+                timeout(ANSWER, next_log_event(&mut link, job)).await.map_err(|_| LinkError::Silent)?;
+            match event {
                 LogEvent::Output(piece) => {
                     if !take(piece) {
                         return Err(LinkError::Unexpected.into());
@@ -350,7 +354,8 @@ impl Sessions {
         let place = Arc::clone(&session.followers).try_acquire_owned();
         let place = place.map_err(|_| ProcessError::TooManyFollowers)?;
         let mut link = self.attach(session, job, since, listening).await?;
-        let written = match link.next().await? {
+        let answer = timeout(ANSWER, link.next()).await.map_err(|_| LinkError::Silent)??;
+        let written = match answer {
             Incoming::Reply(Reply::Attached { written }) => written,
             Incoming::Reply(Reply::NoSuchJob) => return Err(ProcessError::NotFound { id: job.id }),
             _ => return Err(LinkError::Unexpected.into()),

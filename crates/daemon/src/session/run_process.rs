@@ -18,8 +18,9 @@ use super::measure::Baseline;
 use super::outcome::{Ending, Outcome};
 use super::relay::{Relayed, relay};
 
-/// How long the runner may take to say that a process has started, or that a killed one has ended. Only a bound on a hang.
-const ANSWER: Duration = Duration::from_secs(20);
+/// How long the runner may take to say that a process has started, that a killed one has ended, or what one has written. Only a
+/// bound on a hang.
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// One process on its way.
 pub(super) struct RunProcess<'a> {

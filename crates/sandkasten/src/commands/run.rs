@@ -43,7 +43,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     naming: NamingArguments,
 
-    /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms]
+    /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms; with -i or -t, none]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
     timeout_ms: Option<u64>,
 

@@ -10,8 +10,7 @@ use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::interrupt::Interrupts;
 use crate::session_reference::SessionReference;
-use crate::stream_command::status;
-use crate::terminal::{Attachment, InputMode, Left, required_window};
+use crate::terminal::{Attachment, InputMode, Left, ending, required_window};
 use crate::{connection, output};
 
 /// Arguments of `shell`.
@@ -60,7 +59,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &ShellArguments) ->
     let input = if arguments.view { InputMode::Watch } else { InputMode::Keys };
     let attachment = Attachment { client: &client, session: &id, query, input };
     match attachment.run(&mut interrupts).await? {
-        Left::Ended(process) => Ok(ExitCode::from(status(process.exit_code.unwrap_or_default()))),
+        Left::Ended(process) => Ok(ExitCode::from(ending(&id, &process)?.exit_status())),
         Left::Detached => {
             output::note(&format!(
                 "\nleft the terminal; it goes on, and `sandkasten shell {session}` comes back to it"

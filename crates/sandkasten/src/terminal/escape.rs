@@ -1,7 +1,7 @@
 //! `~.` at the beginning of a line leaves the terminal, as in ssh.
 
 /// What Ctrl-C types.
-const INTERRUPT: u8 = 3;
+pub(super) const INTERRUPT: u8 = 3;
 
 /// Looks for the escape in what is typed.
 #[derive(Debug)]
@@ -31,11 +31,6 @@ enum State {
 impl Escape {
     pub(super) fn new(watch: bool) -> Self {
         Self { state: State::LineStart, watch }
-    }
-
-    /// Whether what is typed goes to the program.
-    pub(super) fn types(&self) -> bool {
-        !self.watch
     }
 
     /// Takes what was typed. Two tildes are one.

@@ -12,10 +12,11 @@ use sandkasten_api::exec::{StreamName, TerminalSize};
 use sandkasten_api::id::SessionId;
 use sandkasten_api::process::Process;
 use sandkasten_api::terminal::{TerminalCommand, TerminalEvent, TerminalQuery};
+use sandkasten_api::verdict::Reason;
 use sandkasten_client::{Client, RequestError, TerminalFrame, TerminalReader, TerminalWriter};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep};
+use tokio::time::{sleep, timeout};
 
 use self::escape::{Escape, Typed};
 use self::raw_mode::RawMode;
@@ -23,6 +24,7 @@ pub(crate) use self::raw_mode::window;
 use crate::cli_error::{CliError, Exit};
 use crate::interrupt::{Interrupt, Interrupts};
 use crate::output;
+use crate::stream_command::{Ending, status};
 
 /// How long a connection that broke is tried again: a daemon that is started anew is back within seconds.
 const RECONNECTING: Duration = Duration::from_secs(20);
@@ -100,16 +102,13 @@ impl Attachment<'_> {
             CliError::ours("cannot use the terminal", &error, "is standard input a terminal?")
         };
         // Until the end of this, so that no key is echoed while a connection is looked for.
-        let person = matches!(self.input, InputMode::Keys | InputMode::Watch);
         let raw = match self.input {
             InputMode::Keys | InputMode::Watch => Some(RawMode::enter().map_err(failed)?),
             InputMode::Ignored => Some(RawMode::of_output().map_err(failed)?),
             InputMode::Bytes => None,
         };
-        let mut windows = signal(SignalKind::window_change()).map_err(failed)?;
-        let mut keys = (self.input != InputMode::Ignored).then(keyboard::listen);
-        let mut escape = person.then(|| Escape::new(self.input == InputMode::Watch));
-        let left = self.converse(ends, interrupts, &mut keys, &mut escape, &mut windows).await;
+        let mut typist = Typist::new(self.input).map_err(failed)?;
+        let left = self.converse(ends, interrupts, &mut typist).await;
         if let Some(raw) = raw
             && !matches!(left, Ok(Left::Ended(_)))
         {
@@ -122,16 +121,14 @@ impl Attachment<'_> {
         &self,
         mut ends: (TerminalReader, TerminalWriter),
         interrupts: &mut Interrupts,
-        keys: &mut Option<mpsc::Receiver<Vec<u8>>>,
-        escape: &mut Option<Escape>,
-        windows: &mut Signal,
+        typist: &mut Typist,
     ) -> Result<Left, CliError> {
         let mut heard = Heard { offset: self.query.since, ..Heard::default() };
         loop {
             let (mut reader, mut writer) = ends;
             let over = tokio::select! {
                 over = hear(&mut reader, &mut heard) => over,
-                left = type_in(&mut writer, keys, escape, windows) => {
+                left = typist.type_in(&mut writer) => {
                     writer.close().await.ok();
                     Ok(left)
                 }
@@ -143,6 +140,7 @@ impl Attachment<'_> {
                 Err(Broken::Connection(error)) => {
                     ends = tokio::select! {
                         ends = self.reconnect(&heard, &error) => ends?,
+                        () = typist.gives_up() => return Ok(Left::Detached),
                         interrupt = interrupts.next() => return Ok(Left::Interrupted(interrupt)),
                     };
                 }
@@ -156,11 +154,10 @@ impl Attachment<'_> {
         heard: &Heard,
         error: &RequestError,
     ) -> Result<(TerminalReader, TerminalWriter), CliError> {
-        let lost = |error| CliError::request(format!("lost the terminal of session {}", self.session), error);
         let Some(process) = heard.process.as_ref().filter(|process| process.tty) else {
-            return Err(lost(error));
+            return Err(self.lost(error));
         };
-        let TerminalSize { rows, cols } = window().unwrap_or(TerminalSize { rows: 24, cols: 80 });
+        let TerminalSize { rows, cols } = window_or_usual();
         let query = TerminalQuery {
             name: None,
             process: Some(process.id),
@@ -170,16 +167,22 @@ impl Attachment<'_> {
             view: self.query.view,
         };
         output::note("\r\n[the connection was cut; looking for the daemon]\r");
-        let deadline = Instant::now() + RECONNECTING;
-        loop {
-            match self.client.attach_terminal(self.session, &query).await {
-                Ok(ends) => return Ok(ends),
-                Err(RequestError::Unreachable { .. }) if Instant::now() < deadline => {
-                    sleep(BETWEEN_ATTEMPTS).await;
+        let attempts = async {
+            loop {
+                match self.client.attach_terminal(self.session, &query).await {
+                    Err(RequestError::Unreachable { .. }) => sleep(BETWEEN_ATTEMPTS).await,
+                    attached => return attached,
                 }
-                Err(error) => return Err(lost(&error)),
             }
+        };
+        match timeout(RECONNECTING, attempts).await {
+            Ok(attached) => attached.map_err(|error| self.lost(&error)),
+            Err(_) => Err(self.lost(error)),
         }
+    }
+
+    fn lost(&self, error: &RequestError) -> CliError {
+        CliError::request(format!("lost the terminal of session {}", self.session), error)
     }
 }
 
@@ -219,37 +222,75 @@ async fn hear(reader: &mut TerminalReader, heard: &mut Heard) -> Result<Left, Br
     Err(Broken::Failed(CliError::request("lost the terminal", &error)))
 }
 
-/// Sends what is typed until the user leaves. A connection that breaks is the listener's matter.
-async fn type_in(
-    writer: &mut TerminalWriter,
-    keys: &mut Option<mpsc::Receiver<Vec<u8>>>,
-    escape: &mut Option<Escape>,
-    windows: &mut Signal,
-) -> Left {
-    loop {
-        let sent = tokio::select! {
-            typed = next(keys) => match typed {
-                Some(bytes) => match escape.as_mut().map_or(Typed::Input(bytes.clone()), |escape| escape.look(&bytes)) {
-                    Typed::Input(bytes) => writer.give(&bytes).await,
-                    Typed::Leave(bytes) => {
+/// What the user does.
+struct Typist {
+    input: InputMode,
+    /// None where there is no input, or no more.
+    keys: Option<mpsc::Receiver<Vec<u8>>>,
+    escape: Option<Escape>,
+    windows: Signal,
+}
+
+impl Typist {
+    fn new(input: InputMode) -> io::Result<Self> {
+        let escape = match input {
+            InputMode::Keys => Some(Escape::new(false)),
+            InputMode::Watch => Some(Escape::new(true)),
+            InputMode::Bytes | InputMode::Ignored => None,
+        };
+        let keys = (input != InputMode::Ignored).then(keyboard::listen);
+        Ok(Self { input, keys, escape, windows: signal(SignalKind::window_change())? })
+    }
+
+    /// Sends what is typed until the user leaves. A connection that breaks is the listener's matter.
+    async fn type_in(&mut self, writer: &mut TerminalWriter) -> Left {
+        loop {
+            let sent = tokio::select! {
+                typed = next(&mut self.keys) => match typed.map(|bytes| self.look(bytes)) {
+                    Some(Typed::Input(bytes)) => writer.give(&bytes).await,
+                    Some(Typed::Leave(bytes)) => {
                         writer.give(&bytes).await.ok();
                         return Left::Detached;
                     }
+                    None => {
+                        self.keys = None;
+                        writer.command(TerminalCommand::CloseInput).await
+                    }
                 },
-                None => {
-                    *keys = None;
-                    writer.command(TerminalCommand::CloseInput).await
+                Some(()) = self.windows.recv() => match window() {
+                    Some(TerminalSize { rows, cols })
+                        if matches!(self.input, InputMode::Keys | InputMode::Ignored) =>
+                    {
+                        writer.command(TerminalCommand::Resize { rows, cols }).await
+                    }
+                    _ => Ok(()),
+                },
+            };
+            if sent.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Returns when the user does not want to wait for a connection any more. What else is typed meanwhile is typed blindly, and
+    /// goes nowhere.
+    async fn gives_up(&mut self) {
+        loop {
+            match next(&mut self.keys).await {
+                Some(bytes) => {
+                    if bytes.contains(&escape::INTERRUPT) || matches!(self.look(bytes), Typed::Leave(_)) {
+                        return;
+                    }
                 }
-            },
-            Some(()) = windows.recv() => match window() {
-                Some(TerminalSize { rows, cols }) if escape.as_ref().is_some_and(Escape::types) => {
-                    writer.command(TerminalCommand::Resize { rows, cols }).await
-                }
-                _ => Ok(()),
-            },
-        };
-        if sent.is_err() {
-            std::future::pending::<()>().await;
+                None => self.keys = None,
+            }
+        }
+    }
+
+    fn look(&mut self, bytes: Vec<u8>) -> Typed {
+        match &mut self.escape {
+            Some(escape) => escape.look(&bytes),
+            None => Typed::Input(bytes),
         }
     }
 }
@@ -261,6 +302,32 @@ async fn next(keys: &mut Option<mpsc::Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
     }
 }
 
+/// What the end of a process is for us.
+///
+/// # Errors
+/// [`CliError`], where it did not end by itself.
+pub(crate) fn ending(id: &SessionId, process: &Process) -> Result<Ending, CliError> {
+    let reason = process.verdict.as_ref().map(|verdict| verdict.reason);
+    let failed = |why: &str, hint: &str, exit| {
+        let what = format!("the command in session {id} did not end by itself");
+        Err(CliError { what, why: why.to_owned(), hint: hint.to_owned(), exit })
+    };
+    match (reason, process.exit_code) {
+        (Some(Reason::Timeout), _) => {
+            failed("it ran past its timeout", "give it more time with --timeout-ms", Exit::Timeout)
+        }
+        (_, Some(code)) => {
+            Ok(Ending::Exited { code: status(code), duration_ms: process.duration_ms.unwrap_or_default() })
+        }
+        (_, None) => failed("its session was lost", "look into the daemon's log", Exit::Ours),
+    }
+}
+
+/// The size of the window of standard input, or a usual one.
+fn window_or_usual() -> TerminalSize {
+    window().unwrap_or(TerminalSize { rows: 24, cols: 80 })
+}
+
 /// Returns the size of the user's window.
 ///
 /// # Errors
@@ -268,7 +335,7 @@ async fn next(keys: &mut Option<mpsc::Receiver<Vec<u8>>>) -> Option<Vec<u8>> {
 pub(crate) fn required_window(what: &str, instead: &str) -> Result<TerminalSize, CliError> {
     use std::io::IsTerminal;
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
-        return Ok(window().unwrap_or(TerminalSize { rows: 24, cols: 80 }));
+        return Ok(window_or_usual());
     }
     Err(CliError {
         what: what.to_owned(),

@@ -5,6 +5,7 @@ use std::io;
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, OutputModes, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 use sandkasten_api::exec::TerminalSize;
+use sandkasten_api::limits::MAX_TERMINAL_SIZE;
 
 use crate::output;
 
@@ -61,7 +62,7 @@ impl Drop for RawMode {
 /// Returns the size of the window of standard input, where it is a terminal that knows it.
 pub(crate) fn window() -> Option<TerminalSize> {
     let size = tcgetwinsize(stdin()).ok()?;
-    let within = |number: u16| (1..=1_000).contains(&number);
+    let within = |number: u16| (1..=MAX_TERMINAL_SIZE).contains(&number);
     (within(size.ws_row) && within(size.ws_col))
         .then_some(TerminalSize { rows: size.ws_row, cols: size.ws_col })
 }

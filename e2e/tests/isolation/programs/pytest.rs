@@ -1,9 +1,8 @@
 //! pytest: the host's own, or the one of PyPI, put into the session.
 
 use std::path::Path;
-use std::process::Command;
 
-use sandkasten_e2e::{TestSession, with_daemon};
+use sandkasten_e2e::{TestSession, make_virtual_environment, with_daemon};
 
 use super::{put, put_bytes};
 
@@ -55,20 +54,10 @@ async fn has_pytest(session: &TestSession) -> bool {
 
 /// Installs the package into `packages` of the directory, or says why not.
 fn fetch(directory: &Path) -> Result<(), String> {
-    let environment = directory.join("venv");
-    let mut make = Command::new(PYTHON);
-    make.args(["-m", "venv"]).arg(&environment);
-    let mut fetch = Command::new(environment.join("bin/pip"));
-    fetch.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1", "--no-compile"]);
-    fetch.arg("--target").arg(directory.join("packages")).arg(PACKAGE);
-    for mut step in [make, fetch] {
-        let output = step.output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(said.lines().last().unwrap_or("it said nothing").to_owned());
-        }
-    }
-    Ok(())
+    let packages = directory.join("packages");
+    let packages = packages.to_str().expect("a path that is text");
+    let arguments = ["--no-compile", "--target", packages, PACKAGE];
+    make_virtual_environment(PYTHON, &directory.join("venv"), &arguments)
 }
 
 #[test]

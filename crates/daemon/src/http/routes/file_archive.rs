@@ -11,7 +11,7 @@ use sandkasten_api::error::ErrorCode;
 use sandkasten_api::file_tree::{ArchiveFormat as NamedFormat, ArchiveQuery, UnpackResponse};
 use sandkasten_api::schema::Binary;
 
-use super::file_raw::{broken_off, drain};
+use super::file_raw::broken_off;
 use crate::http::api_error::ApiError;
 use crate::http::file_place::FilePlace;
 use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
@@ -111,10 +111,7 @@ pub(in crate::http) async fn upload<P: FilePlace>(
             files.keep();
             Ok(Json(UnpackResponse { ok: true, entries: unpacked.entries, bytes: unpacked.bytes }))
         }
-        Err(error) => {
-            drain(&mut body).await;
-            Err(refuse(error))
-        }
+        Err(error) => Err(refuse(error)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use axum::Json;
-use axum::body::{Body, Bytes};
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -26,9 +26,6 @@ use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::session::{OpenFile, PIECE_BYTES, Upload};
-
-/// How much of a body is read to its end after the answer is known, so that the client hears it.
-const DRAINED_BYTES: u64 = 256 << 20;
 
 /// Sends a file, or the part that `Range` names.
 #[utoipa::path(
@@ -157,35 +154,15 @@ pub(in crate::http) async fn upload<P: FilePlace>(
     let path = P::parse(&query.path)?;
     let mode = query.mode.as_deref().map(parse_mode).transpose()?;
     let files = place.open_or_make(&state).await?;
-    let mut body = request.into_body().into_data_stream();
-    let received = match files.space().upload(path.clone(), mode).await {
-        Ok(upload) => receive(&mut body, upload, &files).await,
-        Err(error) => Err(ApiError::of_file(error)),
-    };
-    if received.is_err() {
-        drain(&mut body).await;
-    }
-    let bytes = received?;
+    let body = request.into_body().into_data_stream();
+    let upload = files.space().upload(path.clone(), mode).await.map_err(ApiError::of_file)?;
+    let bytes = receive(body, upload, &files).await?;
     files.keep();
     Ok(Json(RawUploadResponse { ok: true, path: path.as_str().to_owned(), bytes }))
 }
 
-/// Reads on, up to a limit: a client that is still sending does not listen.
-pub(super) async fn drain(body: &mut axum::body::BodyDataStream) {
-    let mut drained = 0;
-    while let Some(Ok(piece)) = body.next().await
-        && drained < DRAINED_BYTES
-    {
-        drained += piece.len() as u64;
-    }
-}
-
 /// Writes a body into a file, and returns how many bytes it had.
-async fn receive(
-    body: &mut axum::body::BodyDataStream,
-    mut upload: Upload,
-    files: &OpenFiles,
-) -> Result<u64, ApiError> {
+async fn receive(mut body: BodyDataStream, mut upload: Upload, files: &OpenFiles) -> Result<u64, ApiError> {
     let mut bytes = 0;
     let mut piece = Vec::new();
     loop {

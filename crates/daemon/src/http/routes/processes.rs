@@ -23,7 +23,7 @@ use serde::Deserialize;
 use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
-use crate::http::api_error::ApiError;
+use crate::http::api_error::{ApiError, quoted};
 use crate::http::event_stream::{self, PIECES_IN_FLIGHT, event};
 use crate::http::exec_request::{process_options, terminal};
 use crate::http::file_request::bytes_of;
@@ -151,7 +151,8 @@ pub(in crate::http) async fn signal(
     JsonBody(request): JsonBody<SignalRequest>,
 ) -> Result<Json<Acknowledged>, ApiError> {
     let signal = parse_signal(&request.signal).and_then(Signal::from_named_raw).ok_or_else(|| {
-        ApiError::invalid(format!("signal is {:.80?}; give a name such as TERM, or a number", request.signal))
+        let signal = quoted(&request.signal, 80);
+        ApiError::invalid(format!("signal is {signal}; give a name such as TERM, or a number"))
     })?;
     let (session, job) = find(&state, &id, process).await?;
     state.sessions.signal(&session, &job, signal).await?;
@@ -279,7 +280,11 @@ pub(in crate::http) struct LogsQuery {
             (LogEvents = "text/event-stream")
         ))
     ),
-    extensions(("x-error-codes" = json!(join(&[SESSION, PROCESS, &[ErrorCode::LimitExceeded]])))),
+    extensions(("x-error-codes" = json!(join(&[
+        SESSION,
+        PROCESS,
+        &[ErrorCode::LimitExceeded, ErrorCode::ProcessNotRunning]
+    ])))),
 )]
 pub(in crate::http) async fn logs(
     State(state): State<ApiState>,

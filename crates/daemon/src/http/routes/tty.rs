@@ -8,6 +8,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
 use sandkasten_api::error::ErrorCode;
+use sandkasten_api::process::ProcessKind;
 use sandkasten_api::terminal::TerminalQuery;
 use sandkasten_protocol::TerminalSize;
 
@@ -19,7 +20,7 @@ use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::http::server::ConnectionPlace;
 use crate::http::terminal_socket::TerminalSocket;
-use crate::session::{InUse, Job, Listening, LiveSession};
+use crate::session::{InUse, Job, Listening, LiveSession, ProcessError};
 
 /// The most bytes of one frame of a client.
 const MAX_FRAME_BYTES: usize = 64 << 10;
@@ -65,10 +66,16 @@ pub(in crate::http) async fn attach(
     let session = state.sessions.find(&id).await?;
     let job = find_or_start(&state, &session, &query, size).await?;
     let (view, since) = (query.view, query.since);
-    if let Some(size) = size.filter(|_| !view && job.describe().tty) {
-        state.sessions.resize(&session, &job, size).await?;
+    if let Some(size) = size.filter(|_| !view) {
+        match state.sessions.resize(&session, &job, size).await {
+            // What has ended, or has no terminal, is connected to all the same.
+            Ok(()) | Err(ProcessError::NoTerminal { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    let listening = if view { Listening::Free } else { Listening::Paced };
+    // Nobody types into an exec, which has a client to wait for already.
+    let is_exec = job.note().kind == ProcessKind::Exec;
+    let listening = if view || is_exec { Listening::Free } else { Listening::Paced };
     let following = state.sessions.follow_output(&session, &job, since, listening).await?;
     let client = TerminalSocket { sessions: state.sessions.clone(), session, job, view };
     let socket = socket.max_frame_size(MAX_FRAME_BYTES).max_message_size(MAX_FRAME_BYTES);

@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 
 use sandkasten_api::exec::TerminalSize;
 use sandkasten_api::id::SessionId;
-use sandkasten_api::process::{Process, ProcessRequest};
+use sandkasten_api::process::ProcessRequest;
 use sandkasten_api::terminal::TerminalQuery;
-use sandkasten_api::verdict::Reason;
 use sandkasten_client::Client;
 
-use crate::cli_error::{CliError, Exit};
+use crate::cli_error::CliError;
 use crate::interrupt::{Interrupt, Interrupts};
-use crate::stream_command::{Ending, status};
-use crate::terminal::{Attachment, InputMode, Left};
+use crate::stream_command::Ending;
+use crate::terminal::{Attachment, InputMode, Left, ending};
 
 /// What is to be run.
 #[derive(Debug)]
@@ -61,22 +60,5 @@ impl OwnProcess {
             Left::Interrupted(interrupt) => Ok(Ending::Interrupted(interrupt)),
             Left::Unread => Ok(Ending::Unread),
         }
-    }
-}
-
-fn ending(id: &SessionId, process: &Process) -> Result<Ending, CliError> {
-    let reason = process.verdict.as_ref().map(|verdict| verdict.reason);
-    let failed = |why: &str, hint: &str, exit| {
-        let what = format!("the command in session {id} did not end by itself");
-        Err(CliError { what, why: why.to_owned(), hint: hint.to_owned(), exit })
-    };
-    match (reason, process.exit_code) {
-        (Some(Reason::Timeout), _) => {
-            failed("it ran past its timeout", "give it more time with --timeout-ms", Exit::Timeout)
-        }
-        (_, Some(code)) => {
-            Ok(Ending::Exited { code: status(code), duration_ms: process.duration_ms.unwrap_or_default() })
-        }
-        (_, None) => failed("its session was lost", "look into the daemon's log", Exit::Ours),
     }
 }
