@@ -23,6 +23,7 @@ struct TestRegistry {
 
 impl TestRegistry {
     /// Says why there is none where there is none. With `users` it wants a password.
+    #[allow(clippy::print_stdout, reason = "whoever runs the tests has to see what was skipped")]
     fn start(users: Option<&str>) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let program = match program(directory.path()) {

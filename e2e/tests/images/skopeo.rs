@@ -32,6 +32,7 @@ pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     output.stdout
 }
 
+#[allow(clippy::print_stdout, reason = "whoever runs the tests has to see what was skipped")]
 pub(crate) fn lacks(program: &str) -> bool {
     let lacks = Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err();
     if lacks {
