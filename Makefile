@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-faults test-images test-stress soak test-kernels check audit contract fmt install clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress soak test-kernels check audit contract fmt install clean
 
 PREFIX ?= /usr/local
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
@@ -40,6 +40,9 @@ test: build ## run all tests, the end-to-end ones against bin/sandkasten (as roo
 
 test-shells: build ## draw CASES=1000 sequences of commands for each shell, of a new seed (as root)
 	SANDKASTEN_E2E_CASES=$(or $(CASES),1000) cargo test --locked --package sandkasten-e2e --test shell -- $(TEST_FLAGS)
+
+test-api: build ## draw REQUESTS=200 requests for each operation of the API from its document, of a new seed (as root)
+	SANDKASTEN_E2E_REQUESTS=$(or $(REQUESTS),200) cargo test --locked --package sandkasten-e2e --test openapi -- $(TEST_FLAGS)
 
 test-images: ## draw and damage images for SECONDS=600, of a new seed, and hold them against a model (as root)
 	SANDKASTEN_IMAGE_SECONDS=$(or $(SECONDS),600) cargo test --locked --package sandkasten-image --lib drawn -- --show-output $(TEST_FLAGS)

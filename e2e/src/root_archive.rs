@@ -22,7 +22,7 @@ impl RootArchive {
     }
 
     /// Packs one shell of the host as `/bin/sh`, without any other, and the programs named; `None` where this host has no
-    /// such shell. The programs of busybox are its own.
+    /// such shell. The programs of busybox are links to it.
     ///
     /// # Panics
     /// Where a program is not on this host or cannot be packed.
@@ -30,8 +30,13 @@ impl RootArchive {
     pub fn of_shell(shell: &str, programs: &[&str]) -> Option<Self> {
         let found = ["/usr/bin", "/bin"].iter().any(|directory| Path::new(directory).join(shell).is_file());
         found.then(|| {
-            let packed =
-                programs.iter().map(|name| if shell == "busybox" { (*name, shell) } else { (*name, *name) });
+            if shell == "busybox" {
+                let names: Vec<_> =
+                    programs.iter().chain(&["sh"]).map(|name| format!("bin/{name}")).collect();
+                let links: Vec<_> = names.iter().map(|name| (name.as_str(), shell)).collect();
+                return Self::pack(&[(shell, shell)], &links);
+            }
+            let packed = programs.iter().map(|name| (*name, *name));
             Self::pack(&packed.chain([("sh", shell)]).collect::<Vec<_>>(), &[])
         })
     }

@@ -1,12 +1,13 @@
 //! The error body every refused request carries, and the closed set of its codes.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::ExecId;
-use crate::verdict::Verdict;
+use crate::verdict::{OptionalVerdict, Verdict};
 
 /// Says what went wrong, in a form a program can branch on. The set is closed: a client may match on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// Malformed JSON, a missing or out-of-range field, a path outside `/workspace`, a body that is too large.
@@ -134,7 +135,7 @@ impl ErrorCode {
 }
 
 /// The JSON body of every answer that is not a success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// The machine-readable code.
     pub error_code: ErrorCode,
@@ -146,7 +147,7 @@ pub struct ErrorBody {
 }
 
 /// Facts beside the message. Only the fields that belong to the code are present.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorDetails {
     /// With `COMMAND_TIMEOUT`: what the command had printed until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +166,7 @@ pub struct ErrorDetails {
     pub exec_id: Option<ExecId>,
     /// Of an exec: why it ended, and what it used.
     #[serde(flatten, default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = OptionalVerdict)]
     pub verdict: Option<Verdict>,
 }
 

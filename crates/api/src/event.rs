@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::SessionId;
 use crate::session::SessionStatus;
 
 /// The data of an event `state`: a session is in this state from `at` on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct StateEvent {
     /// Which session.
     pub session_id: SessionId,
@@ -21,7 +22,7 @@ pub struct StateEvent {
 }
 
 /// The data of an event `lagged`, the last of a stream whose client read too slowly.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Lagged {
     /// How many events were dropped.
     pub missed: u64,

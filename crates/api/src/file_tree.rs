@@ -1,34 +1,43 @@
-//! Files and directories of a session as things to list, make, move, copy and remove; their content only as raw bytes.
+//! Files and directories of a session or a workspace as things to list, make, move, copy and remove; their content only as raw bytes.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::schema::{FileMode, FilePath, Glob, TreeDepth};
 
 /// The query of `GET …/fs/list`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ListFilesQuery {
     /// The directory; absent: `/workspace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<FilePath>)]
     pub path: Option<String>,
     /// How many levels; absent: one, or all of them where a glob is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<TreeDepth>)]
     pub depth: Option<usize>,
     /// Which entries: `*`, `?`, `[…]`, and `**` across directories. Without a slash it is about names, with one about
     /// paths from the listed directory on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<Glob>)]
     pub glob: Option<String>,
 }
 
 /// The query of `GET …/fs/stat`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct FilePathQuery {
     /// Absolute below `/workspace`, or relative to it.
+    #[param(value_type = FilePath)]
     pub path: String,
 }
 
 /// The type of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FileType {
     /// A regular file.
@@ -46,7 +55,7 @@ pub enum FileType {
 }
 
 /// One file, links not followed. Bytes of a name that are no UTF-8 appear as U+FFFD.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FileEntry {
     /// The last part of the path.
     pub name: String,
@@ -58,6 +67,7 @@ pub struct FileEntry {
     /// The size in bytes.
     pub size: u64,
     /// Permission bits, setuid, setgid and sticky in octal, four digits.
+    #[schema(pattern = "^[0-7]{4}$")]
     pub mode: String,
     /// When the content last changed.
     pub mtime: Timestamp,
@@ -67,7 +77,7 @@ pub struct FileEntry {
 }
 
 /// The answer of `GET …/fs/list`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListFilesResponse {
     /// The directory, absolute.
     pub path: String,
@@ -78,13 +88,15 @@ pub struct ListFilesResponse {
 }
 
 /// The body of `POST …/fs/mkdir`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MakeDirectoryRequest {
     /// The new directory.
+    #[schema(value_type = FilePath)]
     pub path: String,
     /// Its permission bits, in octal, at most `0777`; absent: `0755`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<FileMode>)]
     pub mode: Option<String>,
     /// Whether missing parents are made, and a directory that is there is no error.
     #[serde(default)]
@@ -92,12 +104,14 @@ pub struct MakeDirectoryRequest {
 }
 
 /// The body of `POST …/fs/move` and `POST …/fs/copy`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MoveFileRequest {
     /// What is moved or copied; a link itself, not what it leads to.
+    #[schema(value_type = FilePath)]
     pub from: String,
     /// Its new path; the directory that it is in must be there.
+    #[schema(value_type = FilePath)]
     pub to: String,
     /// Whether a file there is replaced by a file, and an empty directory by a directory.
     #[serde(default)]
@@ -105,7 +119,7 @@ pub struct MoveFileRequest {
 }
 
 /// The answer of `POST …/fs/copy`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CopyFileResponse {
     /// Always `true`.
     pub ok: bool,
@@ -118,10 +132,12 @@ pub struct CopyFileResponse {
 }
 
 /// The query of `DELETE …/fs/remove`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RemoveFileQuery {
     /// What is removed; a link itself, not what it leads to.
+    #[param(value_type = FilePath)]
     pub path: String,
     /// Whether a directory goes with all that is in it.
     #[serde(default)]
@@ -129,28 +145,33 @@ pub struct RemoveFileQuery {
 }
 
 /// The body of `POST …/fs/chmod`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChangeModeRequest {
     /// A file or directory, links followed.
+    #[schema(value_type = FilePath)]
     pub path: String,
     /// Its new permission bits, in octal, at most `0777`.
+    #[schema(value_type = FileMode)]
     pub mode: String,
 }
 
 /// The query of `PUT …/fs/raw`; the body is the content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct RawUploadQuery {
     /// Where it goes; missing parents are made, a link is written through.
+    #[param(value_type = FilePath)]
     pub path: String,
     /// The permission bits, in octal, at most `0777`; absent: those that the file has, or `0644` for a new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<FileMode>)]
     pub mode: Option<String>,
 }
 
 /// The answer of `PUT …/fs/raw`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RawUploadResponse {
     /// Always `true`.
     pub ok: bool,
@@ -161,7 +182,7 @@ pub struct RawUploadResponse {
 }
 
 /// How an archive is written.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub enum ArchiveFormat {
     /// POSIX tar with GNU's long names.
     #[default]
@@ -173,10 +194,12 @@ pub enum ArchiveFormat {
 }
 
 /// The query of `GET` and `PUT …/fs/archive`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct ArchiveQuery {
     /// The directory; a `PUT` makes it where it is missing.
+    #[param(value_type = FilePath)]
     pub path: String,
     /// Absent: `tar`.
     #[serde(default)]
@@ -184,7 +207,7 @@ pub struct ArchiveQuery {
 }
 
 /// The answer of `PUT …/fs/archive`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct UnpackResponse {
     /// Always `true`.
     pub ok: bool,

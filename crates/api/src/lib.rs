@@ -18,6 +18,8 @@ pub mod label;
 pub mod limits;
 pub mod name;
 pub mod process;
+pub mod schema;
 pub mod session;
+pub mod terminal;
 pub mod verdict;
 pub mod workspace;

@@ -10,6 +10,12 @@ pub const MAX_ARGUMENTS: usize = 4096;
 pub const MAX_ENVIRONMENT_BYTES: usize = 64 << 10;
 /// The most bytes of an exec's `stdin`.
 pub const MAX_STDIN_BYTES: usize = 1 << 20;
+/// The longest name of a persistent shell, in bytes.
+pub const MAX_SHELL_NAME: usize = 32;
+/// The longest name of a process, in characters.
+pub const MAX_PROCESS_NAME: usize = 64;
+/// The most lines of a terminal, and the most characters of a line.
+pub const MAX_TERMINAL_SIZE: u16 = 1_000;
 /// The largest `timeout_ms` a request may name.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
 /// The largest `ttl_seconds` a request may name: one day.
@@ -38,6 +44,8 @@ pub const MAX_LIST_ENTRIES: usize = 10_000;
 pub const MAX_TREE_DEPTH: usize = 100;
 /// The most entries that one request goes through.
 pub const MAX_TREE_ENTRIES: usize = 200_000;
+/// The longest glob, in bytes.
+pub const MAX_GLOB_BYTES: usize = 1 << 10;
 /// The largest file that `fs/edit` takes, and makes.
 pub const MAX_EDIT_BYTES: u64 = 16 << 20;
 /// The most strings that one `fs/edit` replaces, `replace_all` counted once.

@@ -2,23 +2,28 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::{SessionId, WorkspaceId};
 use crate::label::{LabelChanges, Labels};
 use crate::name::SessionName;
+use crate::schema::{ImageName, TtlSeconds};
 
 /// The body of `POST /v1/sessions`; every field is optional, and so is the body.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSessionRequest {
     /// The image to start from; absent means the configured default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ImageName>)]
     pub image: Option<String>,
     /// Seconds of idleness until the session ends; 0 or absent means the configured value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TtlSeconds>)]
     pub ttl_seconds: Option<u64>,
     /// The workspace to mount at `/workspace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<WorkspaceId>)]
     pub workspace_id: Option<String>,
     /// A name that no other live session has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -30,17 +35,20 @@ pub struct CreateSessionRequest {
 
 /// The body of `PATCH /v1/sessions/{id}`: what is not given stays as it is, and `null` is the value of a session that was
 /// created without the field.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSessionRequest {
     /// Seconds of idleness until the session ends, from now on; 0 or `null` means the configured value.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<TtlSeconds>)]
     pub ttl_seconds: Option<Option<u64>>,
     /// Changes of single labels, each set or removed by `null`; `null` removes all.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<LabelChanges>)]
     pub labels: Option<Option<LabelChanges>>,
     /// A name that no other live session has; `null` removes it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<SessionName>)]
     pub name: Option<Option<SessionName>>,
 }
 
@@ -50,7 +58,7 @@ fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Opt
 }
 
 /// Where a session is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SessionStatus {
     /// Takes commands.
@@ -89,7 +97,7 @@ impl SessionStatus {
 }
 
 /// How the sandbox of a session came to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AcquireSource {
     /// Built for this request.
@@ -99,7 +107,7 @@ pub enum AcquireSource {
 }
 
 /// A session as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {
     /// Its name.
     pub id: SessionId,
@@ -139,7 +147,7 @@ pub struct Session {
 }
 
 /// What the kernel was seen to enforce on a session's processes when it was created.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionIsolation {
     /// Namespaces that differ from the host's.
     pub namespaces: Vec<String>,
@@ -161,7 +169,7 @@ pub struct SessionIsolation {
 }
 
 /// The answer of `GET …/stats`, read from the session's cgroup.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SessionStats {
     /// Memory in use, in bytes, page cache and tmpfs included.
     pub memory_bytes: u64,

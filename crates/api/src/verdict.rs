@@ -1,9 +1,14 @@
 //! Why a command or process ended, in words that a program can branch on.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 /// The cause of an end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// It exited by itself.
@@ -25,7 +30,7 @@ pub enum Reason {
 }
 
 /// Why something ended, what it used, and what to do next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {
     /// The cause.
     pub reason: Reason,
@@ -47,6 +52,32 @@ pub struct Verdict {
     /// What to do next, in one line; absent after success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// A verdict of what may not have ended: all of it is there, or nothing.
+#[derive(Debug)]
+pub enum OptionalVerdict {}
+
+impl PartialSchema for OptionalVerdict {
+    fn schema() -> RefOr<Schema> {
+        let mut schema = Verdict::schema();
+        if let RefOr::T(Schema::Object(object)) = &mut schema {
+            object.required.clear();
+            object.description =
+                Some("A verdict of what may not have ended: all of it is there, or nothing.".to_owned());
+        }
+        schema
+    }
+}
+
+impl ToSchema for OptionalVerdict {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("OptionalVerdict")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Verdict::schemas(schemas);
+    }
 }
 
 impl Verdict {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::id::WorkspaceId;
 
@@ -11,7 +12,7 @@ use crate::id::WorkspaceId;
 pub const ID_LABEL: &str = "sandkasten.workspace_id";
 
 /// A workspace as the API shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Workspace {
     /// Its name.
     pub id: WorkspaceId,
@@ -31,24 +32,26 @@ pub struct Workspace {
 }
 
 /// The answer of `GET /v1/workspaces`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct WorkspaceList {
     /// All of them, by name.
     pub workspaces: Vec<Workspace>,
 }
 
 /// The body of `POST /v1/workspaces`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateWorkspaceRequest {
     /// Its name.
+    #[schema(value_type = WorkspaceId)]
     pub id: String,
 }
 
 /// The body of `POST /v1/workspaces/{id}/rename` and of `…/copy`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WorkspaceTarget {
     /// The new name, which no workspace has yet.
+    #[schema(value_type = WorkspaceId)]
     pub to: String,
 }

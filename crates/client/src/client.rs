@@ -5,13 +5,14 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
-use reqwest::{Method, RequestBuilder, Response, multipart, redirect};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, multipart, redirect};
 use sandkasten_api::error::ErrorBody;
 use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
 use sandkasten_api::file_watch::WatchFilesQuery;
 use sandkasten_api::health::{Acknowledged, Health};
 use sandkasten_api::id::{SessionId, WorkspaceId};
+use sandkasten_api::process::{Process, ProcessRequest};
 use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats, UpdateSessionRequest};
 use sandkasten_api::workspace::{CreateWorkspaceRequest, Workspace, WorkspaceList, WorkspaceTarget};
 use serde::de::DeserializeOwned;
@@ -198,6 +199,18 @@ impl Client {
         Ok(ExecStream::new(self.endpoint.to_string(), response))
     }
 
+    /// Starts a process that runs beside the session's shells until it ends.
+    ///
+    /// # Errors
+    /// As every request; `Refused` with `LIMIT_EXCEEDED` where as many run as may.
+    pub async fn start_process(
+        &self,
+        id: &SessionId,
+        request: &ProcessRequest,
+    ) -> Result<Process, RequestError> {
+        self.call(self.session_request(Method::POST, id, "/processes").json(request)).await
+    }
+
     /// Begins to watch a directory of a session. Dropping the stream ends the watch.
     ///
     /// # Errors
@@ -381,16 +394,16 @@ impl Client {
         Ok(())
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.endpoint.base_url()))
     }
 
     /// Starts a request about a session. The type of the id guarantees that it needs no escaping.
-    fn session_request(&self, method: Method, id: &SessionId, path: &str) -> RequestBuilder {
+    pub(crate) fn session_request(&self, method: Method, id: &SessionId, path: &str) -> RequestBuilder {
         self.request(method, &format!("/v1/sessions/{id}{path}"))
     }
 
-    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
+    pub(crate) async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, RequestError> {
         let response = self.send(request).await?;
         self.read_json(response).await
     }
@@ -402,10 +415,10 @@ impl Client {
     }
 
     /// Sends a request and returns the response if it is a success.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
         let response = request.send().await.map_err(|source| self.unreachable(source))?;
         let status = response.status();
-        if status.is_success() {
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
         let bytes = response.bytes().await.map_err(|source| self.unreachable(source))?;
@@ -418,12 +431,12 @@ impl Client {
         }
     }
 
-    fn unreachable(&self, source: reqwest::Error) -> RequestError {
+    pub(crate) fn unreachable(&self, source: reqwest::Error) -> RequestError {
         // The URL is said beside it already, in the form that the user knows.
         RequestError::Unreachable { url: self.endpoint.to_string(), source: Box::new(source.without_url()) }
     }
 
-    fn odd(&self, reason: String) -> RequestError {
+    pub(crate) fn odd(&self, reason: String) -> RequestError {
         RequestError::Protocol { url: self.endpoint.to_string(), reason }
     }
 }

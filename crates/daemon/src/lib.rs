@@ -19,6 +19,7 @@ mod session;
 mod store;
 mod workspace;
 
+pub use crate::http::openapi;
 pub use daemon::{Daemon, ServeError, StartError};
 pub use images_in_use::{ImagesInUseError, images_in_use};
 pub use log_file::{OpenLogError, open_log};

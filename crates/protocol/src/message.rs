@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol. A change of any message raises it.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The most bytes of the daemon's note on a job.
 pub const MAX_NOTE_BYTES: usize = 6 << 10;
@@ -21,7 +21,7 @@ pub enum Request {
     /// Starts a process of its own, in the cgroup whose file comes with the request. [`Reply::Started`] follows, then as
     /// for a command.
     Start(StartProcess),
-    /// Asks for what a job has written, and for its end.
+    /// Asks for what a job has written, and for its end. [`Reply::Attached`] comes first, then output, then as for a command.
     Attach(Attach),
     /// Gives bytes to the standard input of a process.
     Input(Input),
@@ -87,6 +87,8 @@ pub enum Hearing {
     Free,
     /// Nothing but its end.
     EndOnly,
+    /// Nothing but its end. Once as much has been written as is kept, the job waits for a first connection that hears it.
+    Awaited,
 }
 
 /// A command for a shell.
@@ -178,6 +180,8 @@ pub struct Input {
     pub bytes: Vec<u8>,
     /// Whether its standard input is at its end behind them.
     pub close: bool,
+    /// Whether the answer comes once there is room for them, instead of [`Reply::Full`].
+    pub wait: bool,
 }
 
 /// What the runner answers.
@@ -199,6 +203,11 @@ pub enum Reply {
     },
     /// A process was started, or has ended at once because its program is not there.
     Started,
+    /// The connection hears the job from now on.
+    Attached {
+        /// How many bytes each stream has had by now.
+        written: [u64; 2],
+    },
     /// The job has ended.
     Finished(Finished),
     /// The job goes on, and this is what it had written.

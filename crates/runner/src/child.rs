@@ -1,5 +1,6 @@
 //! A process that the runner starts for a job of its own: what it executes, and what it is connected to.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -10,14 +11,18 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use sandkasten_isolation::enter::{self, Entered, SpawnError};
 use sandkasten_isolation::plan::SandboxPlan;
-use sandkasten_protocol::{ProcessInput, Program, Reply, StartProcess, TerminalSize};
+use sandkasten_protocol::{Input, ProcessInput, Program, Reply, StartProcess, TerminalSize};
 
+use crate::connection::Connection;
+use crate::dialect::Dialect;
 use crate::outlet::Origin;
 use crate::shell::{self, ShellError};
 use crate::supply::Supply;
 
 /// What a program is told of its terminal: the kind that every other today understands.
 const TERMINAL_TYPE: &str = "xterm-256color";
+/// The user, the host and the directory.
+const BASH_PROMPT: &str = r"\u@\h:\w\$ ";
 
 /// A running process of its own.
 #[derive(Debug)]
@@ -26,8 +31,19 @@ pub(crate) struct Child {
     pub(crate) supply: Option<Supply>,
     /// Where it has one.
     pub(crate) terminal: Option<OwnedFd>,
+    /// Input that there is no room for yet, with who is to hear that it was taken.
+    pub(crate) waiting: VecDeque<WaitingInput>,
     /// How it ended, once it has.
     pub(crate) exit: Option<(i32, Option<i32>)>,
+}
+
+/// Input whose connection is answered once there is room for it.
+#[derive(Debug)]
+pub(crate) struct WaitingInput {
+    /// Tells it from others there are or were.
+    pub(crate) number: u64,
+    pub(crate) connection: Connection,
+    pub(crate) input: Input,
 }
 
 /// Why a process was not started.
@@ -92,10 +108,7 @@ impl Child {
         request: &StartProcess,
         group: BorrowedFd<'_>,
     ) -> Result<(Self, Outputs), StartError> {
-        let mut environment = merge(&plan.environment, &request.environment);
-        if request.terminal.is_some() && !request.environment.iter().any(|(name, _)| name == "TERM") {
-            environment = merge(&environment, &[("TERM".to_owned(), TERMINAL_TYPE.to_owned())]);
-        }
+        let environment = environment(plan, request);
         let (programs, arguments) = resolve(plan, &request.program, &environment)?;
         let channels = match request.terminal {
             Some(size) => Channels::over_terminal(size)?,
@@ -118,7 +131,8 @@ impl Child {
             // Nothing waits yet, so there is room.
             supply.give(bytes, true).ok();
         }
-        Ok((Self { pid: process.pid, supply, terminal, exit: None }, kept))
+        let waiting = VecDeque::new();
+        Ok((Self { pid: process.pid, supply, terminal, waiting, exit: None }, kept))
     }
 
     /// Gives bytes to its standard input. On a terminal the end is the character that says so: termios(3), `VEOF`.
@@ -191,6 +205,26 @@ impl Channels {
 
 const fn window(size: TerminalSize) -> Winsize {
     Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 }
+}
+
+/// What a process finds in its environment: what a terminal needs is there unless the session or the request says otherwise.
+fn environment(plan: &SandboxPlan, request: &StartProcess) -> Vec<String> {
+    let mut defaults = Vec::new();
+    if request.terminal.is_some() {
+        defaults.push(format!("TERM={TERMINAL_TYPE}"));
+    }
+    // Bash's own says no more than its version. Other shells would show the escapes as they are.
+    if request.program == Program::Shell && matches!(shell::choose(plan), Ok((_, Dialect::Bash))) {
+        defaults.push(format!("PS1={BASH_PROMPT}"));
+    }
+    let session: Vec<(String, String)> = plan
+        .environment
+        .iter()
+        .filter(|variable| request.terminal.is_none() || !variable.starts_with("TERM="))
+        .filter_map(|variable| variable.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    merge(&merge(&defaults, &session), &request.environment)
 }
 
 /// The session's variables with others on top.

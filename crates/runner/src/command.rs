@@ -4,11 +4,13 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec, Timestamps, mknodat, openat, unlinkat};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, openat, unlinkat};
 use sandkasten_isolation::plan::CONTROL_DIRECTORY;
 use sandkasten_protocol::RunCommand;
 
 use crate::dialect::{Dialect, Secrets};
+use crate::fifo::{self, Use, make_fifo};
+use crate::shell::{Order, Shell, Wiring};
 
 /// The time of access of a command file that nothing has read.
 const NEVER_READ: i64 = 1;
@@ -23,6 +25,10 @@ pub(crate) struct Command {
     pub(crate) shell: usize,
     /// Which of the shells of that name it was given to.
     pub(crate) generation: u64,
+    /// How its shell is to carry it out.
+    order: Order,
+    /// Whether the shell has been made to carry it out again, because it had not.
+    given_again: bool,
     /// Whether the report has been asked for again.
     pub(crate) asked_again: bool,
     /// Its exit status, once it has ended.
@@ -66,6 +72,7 @@ impl Command {
     /// [`PrepareError`]; nothing is left behind.
     pub(crate) fn prepare(
         number: u64,
+        last_status: i32,
         shell: usize,
         dialect: Dialect,
         command: &RunCommand,
@@ -77,8 +84,41 @@ impl Command {
         }
         let (secrets, outputs) = prepared?;
         let generation = command.generation;
-        let (asked_again, was_read) = (false, false);
-        Ok((Self { number, secrets, shell, generation, asked_again, status: None, was_read }, outputs))
+        let wiring = Wiring { separate: command.plan.separate, input: command.input.is_some() };
+        let order = Order { number, last_status, wiring, introduced: is_introduced(command) };
+        let prepared = Self {
+            number,
+            secrets,
+            shell,
+            generation,
+            order,
+            given_again: false,
+            asked_again: false,
+            status: None,
+            was_read: false,
+        };
+        Ok((prepared, outputs))
+    }
+
+    /// Gives it to its shell. A shell that takes no input is about to end; its end will be the command's.
+    pub(crate) fn give(&self, shell: &Shell) {
+        shell.run(self.order, self.secrets).ok();
+    }
+
+    /// Gives it to its shell once more, which has not read it, and returns the new ends of its outputs; `None` where it had
+    /// its second chance, or where that cannot be given.
+    pub(crate) fn give_again(&mut self, shell: &Shell, control: &OwnedFd) -> Option<Vec<OwnedFd>> {
+        if self.given_again {
+            return None;
+        }
+        // What the lines before have shown is no secret any more.
+        let secrets = Secrets::draw().ok()?;
+        let ends = output_names(self.number, self.order.wiring.separate)
+            .map(|name| fifo::open(control, &name, OFlags::RDONLY));
+        let ends = ends.collect::<Result<_, _>>().ok()?;
+        (self.secrets, self.given_again, self.asked_again) = (secrets, true, false);
+        shell.run_uncovered(self.order, secrets).ok()?;
+        Some(ends)
     }
 
     /// Whether anything has read the command file: where nothing has, the command did not run, whatever was reported.
@@ -118,18 +158,27 @@ fn write_all(
         }
     };
     mark_unread(&file).map_err(|source| PrepareError::File { name: format!("c{number}"), source })?;
-    let kinds: &[&str] = if command.plan.separate { &["o", "e"] } else { &["o"] };
-    let fifo = |kind: &&str| {
-        let name = format!("{kind}{number}");
-        make_fifo(control, &name).map_err(|source| PrepareError::Fifo { name, source })
+    let fifo = |name: String| {
+        make_fifo(control, &name, Use::Write, OFlags::RDONLY)
+            .map_err(|source| PrepareError::Fifo { name, source })
     };
-    Ok((secrets, kinds.iter().map(fifo).collect::<Result<_, _>>()?))
+    Ok((secrets, output_names(number, command.plan.separate).map(fifo).collect::<Result<_, _>>()?))
+}
+
+/// The names of the FIFOs of a command.
+fn output_names(number: u64, separate: bool) -> impl Iterator<Item = String> {
+    let kinds: &[&str] = if separate { &["o", "e"] } else { &["o"] };
+    kinds.iter().map(move |kind| format!("{kind}{number}"))
+}
+
+fn is_introduced(command: &RunCommand) -> bool {
+    !command.environment.is_empty() || command.directory.is_some()
 }
 
 /// What a shell carries out in the place of a command that has variables or a directory of its own: it changes there as if
 /// `cd` had been typed, and sources the command with variables that last no longer.
 fn introduce(number: u64, dialect: Dialect, command: &RunCommand) -> Option<String> {
-    if command.environment.is_empty() && command.directory.is_none() {
+    if !is_introduced(command) {
         return None;
     }
     // A special builtin keeps its assignments in a POSIX shell; by way of `command` it is none.
@@ -179,14 +228,6 @@ fn mark_unread(file: &OwnedFd) -> io::Result<()> {
     let never = Timespec { tv_sec: NEVER_READ, tv_nsec: 0 };
     let now = Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
     Ok(rustix::fs::futimens(file, &Timestamps { last_access: never, last_modification: now })?)
-}
-
-fn make_fifo(control: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
-    let mode = Mode::from_raw_mode(0o622);
-    mknodat(control, name, FileType::Fifo, mode, 0)?;
-    rustix::fs::chmodat(control, name, mode, AtFlags::empty())?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    openat(control, name, flags, Mode::empty()).map_err(Into::into)
 }
 
 /// Removes the files of a command; one that is not there is none to remove.

@@ -1,11 +1,14 @@
 //! The end of jobs and of connections: what is said last, and what is still read from behind it.
 
+use std::collections::VecDeque;
+
 use sandkasten_protocol::{Finished, Reply};
 
 use crate::connection::Connection;
 use crate::event_loop::EventLoop;
 use crate::job::{Job, Work};
 use crate::outlet::Outlet;
+use crate::shell::Shell;
 
 /// How many outputs of ended jobs are still read from, so that what they left in the background can write on. The oldest
 /// is closed when there are more.
@@ -31,8 +34,9 @@ impl EventLoop {
     fn conclude_one(&mut self, id: u64) {
         let cwd = self.working_directory();
         let Some(job) = self.jobs.get_mut(id) else { return };
-        job.outlets.iter_mut().for_each(Outlet::release);
+        job.outlets.iter_mut().for_each(Outlet::conclude);
         let written = job.written();
+        let mut unread = VecDeque::new();
         let finished = match &mut job.work {
             Work::Command(command) => {
                 let status = command.status.unwrap_or_default();
@@ -40,6 +44,9 @@ impl EventLoop {
                 command.clear(&self.entered.control);
                 let Some(named) = self.shells.get_mut(command.shell) else { return };
                 named.job = None;
+                if let Some(words) = named.shell.as_mut().and_then(Shell::last_words_mut) {
+                    words.forget(&mut self.buffer);
+                }
                 if command.generation == named.generation {
                     named.last_status = status;
                 }
@@ -49,6 +56,7 @@ impl EventLoop {
             }
             Work::Process(child) => {
                 let (status, signal) = child.exit.unwrap_or_default();
+                unread = std::mem::take(&mut child.waiting);
                 Some(Finished { status, signal, written, ..Finished::default() })
             }
             Work::Ended(_) => return,
@@ -56,6 +64,9 @@ impl EventLoop {
         self.background_outputs.extend(job.outlets.iter_mut().filter_map(Outlet::retire));
         let surplus = self.background_outputs.len().saturating_sub(MAX_BACKGROUND_OUTPUTS);
         self.background_outputs.drain(..surplus);
+        for waiting in unread {
+            self.closing.extend(waiting.connection.finish(&Reply::NoSuchJob));
+        }
         match finished {
             Some(finished) => {
                 job.work = Work::Ended(finished);

@@ -42,22 +42,64 @@ impl Dialect {
     }
 
     /// The start of the line that carries a command out. In a POSIX shell `.` cannot be defined over; in bash only
-    /// `builtin` is as good.
-    pub(crate) const fn source_word(self) -> &'static str {
+    /// `builtin` is as good, unless that has been defined over.
+    pub(crate) const fn source_word(self, covered: bool) -> &'static str {
         match self {
-            Self::Bash => r"\builtin .",
-            Self::Posix => r"\.",
+            Self::Bash if !covered => r"\builtin .",
+            Self::Bash | Self::Posix => r"\.",
         }
     }
 
     /// Reports the status that was kept, as text: one that is missing is no report.
     pub(crate) fn report_line(self, secrets: Secrets) -> String {
-        let (printf, unset) = match self {
-            Self::Bash => (r"\builtin printf", r"\builtin unset -v"),
-            Self::Posix => (r"\command printf", r"\unset -v"),
+        let printf = match self {
+            Self::Bash => r"\builtin printf",
+            Self::Posix => r"\command printf",
         };
         let (nonce, status) = (secrets.nonce, secrets.status());
-        format!("{printf} %s:%s {nonce} \"${status}\" >&{}; {unset} {status}", self.report_descriptor())
+        format!(
+            "{printf} %s:%s {nonce} \"${status}\" >&{}; {}",
+            self.report_descriptor(),
+            self.forget(secrets)
+        )
+    }
+
+    /// The same with no word that a function could be about: what the shell itself says of two numbers that are none. The
+    /// line is given up there in a POSIX shell, so the variable needs one of its own.
+    pub(crate) fn bare_report_lines(self, secrets: Secrets) -> [String; 2] {
+        let (nonce, status, report) = (secrets.nonce, secrets.status(), self.report_descriptor());
+        let line = match self {
+            // A failure on the left of `||` ends no shell.
+            Self::Bash => format!("(( {nonce}:${status} )) 2>&{report} || (( 1 ))"),
+            Self::Posix => format!("\\shift {nonce}:\"${status}\" 2>&{report}"),
+        };
+        [line, self.forget(secrets)]
+    }
+
+    fn forget(self, secrets: Secrets) -> String {
+        let unset = match self {
+            Self::Bash => r"\builtin unset -v",
+            Self::Posix => r"\unset -v",
+        };
+        format!("{unset} {}", secrets.status())
+    }
+
+    /// Puts every function away that a command has defined over the words of our lines. POSIX mode, switched on by a mere
+    /// assignment, looks special builtins up before functions.
+    pub(crate) fn uncover_lines(self, secrets: Secrets) -> Vec<String> {
+        match self {
+            Self::Bash => {
+                let mode = secrets.status();
+                vec![
+                    format!("{mode}=${{POSIXLY_CORRECT-}}"),
+                    "POSIXLY_CORRECT=1".to_owned(),
+                    r"\unset -f builtin printf command unset . || (( 1 ))".to_owned(),
+                    format!(r"[[ ${mode} ]] || \unset POSIXLY_CORRECT"),
+                    self.forget(secrets),
+                ]
+            }
+            Self::Posix => vec![r"\unset -f command printf".to_owned()],
+        }
     }
 }
 

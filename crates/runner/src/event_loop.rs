@@ -12,6 +12,7 @@ use sandkasten_protocol::Stream;
 use crate::connection::Connection;
 use crate::job::{Job, Work};
 use crate::jobs::Jobs;
+use crate::last_words::LastWords;
 use crate::named_shell::NamedShell;
 use crate::outlet::Outlet;
 use crate::shell::Shell;
@@ -19,7 +20,7 @@ use crate::shell::Shell;
 const BUFFER_BYTES: usize = 64 * 1024;
 /// Connections at once; more wait. Without a bound the runner would come to the end of its descriptors, and then find the
 /// listener ready again and again.
-const MAX_CONNECTIONS: usize = 512;
+const MAX_CONNECTIONS: usize = 448;
 
 /// Everything the runner keeps between two events.
 pub(crate) struct EventLoop {
@@ -32,7 +33,7 @@ pub(crate) struct EventLoop {
     pub(crate) jobs: Jobs,
     /// Counts commands, for the names of their files.
     pub(crate) commands: u64,
-    /// Counts readers.
+    /// Counts readers, and input that waits.
     pub(crate) readers: u64,
     cwd: String,
     pub(crate) connections: Vec<Connection>,
@@ -48,8 +49,10 @@ enum Source {
     Output(u64, Stream),
     Report(usize),
     Consumption(usize),
+    LastWords(usize),
     Children,
     Supply(u64),
+    WaitingInput(u64, u64),
     Reader(u64, u64),
     Connection(usize),
     Closing(usize),
@@ -132,6 +135,8 @@ impl EventLoop {
             if let Some(shell) = &named.shell {
                 watched.push((Source::Report(place), shell.report_descriptor(), PollFlags::IN));
                 watched.push((Source::Consumption(place), shell.consumption_descriptor(), PollFlags::IN));
+                let words = shell.last_words().into_iter().flat_map(LastWords::descriptors);
+                watched.extend(words.map(|descriptor| (Source::LastWords(place), descriptor, PollFlags::IN)));
             }
         }
         watched.push((Source::Children, self.signals.as_fd(), PollFlags::IN));
@@ -140,6 +145,12 @@ impl EventLoop {
                 && let Some(sink) = child.supply.as_ref().and_then(|supply| supply.wants_room())
             {
                 watched.push((Source::Supply(job.id), sink, PollFlags::OUT));
+            }
+            if let Work::Process(child) = &job.work {
+                for waiting in &child.waiting {
+                    let source = Source::WaitingInput(job.id, waiting.number);
+                    watched.push((source, waiting.connection.descriptor(), PollFlags::RDHUP));
+                }
             }
             for reader in &job.readers {
                 let room = if reader.connection.is_congested() { PollFlags::OUT } else { PollFlags::empty() };
@@ -167,6 +178,7 @@ impl EventLoop {
             Source::Output(job, stream) => self.pump(job, stream),
             Source::Report(place) => self.take_report(place),
             Source::Consumption(place) => self.look_for_missing_report(place),
+            Source::LastWords(place) => self.hear_last_words(place),
             Source::Children => self.reap(),
             Source::Supply(job) => {
                 if let Some(Job { work: Work::Process(child), .. }) = self.jobs.get_mut(job)
@@ -174,7 +186,9 @@ impl EventLoop {
                 {
                     supply.write();
                 }
+                self.serve_waiting(job);
             }
+            Source::WaitingInput(job, number) => self.forget_waiting(job, number),
             Source::Reader(job, reader) => self.serve_reader(job, reader, events),
             Source::Connection(index) => self.serve(index),
             Source::Closing(index) => self.close(index),
@@ -219,10 +233,15 @@ impl EventLoop {
             if command.was_read(&self.entered.control) {
                 command.status.get_or_insert(report.status);
                 job.close_outlets();
-            } else {
-                // Something has taken or disabled the line that runs commands. The shell's end, which this brings
-                // about, makes the daemon offer the command to the next one.
-                shell.close_input().ok();
+                continue;
+            }
+            // Something has taken or disabled the line that runs commands.
+            match command.give_again(shell, &self.entered.control) {
+                Some(ends) => {
+                    job.outlets.iter_mut().zip(ends).for_each(|(outlet, end)| outlet.begin_again(end));
+                }
+                // The shell's end, which this brings about, makes the daemon offer the command to the next one.
+                None => shell.close_input().unwrap_or_default(),
             }
         }
     }
@@ -254,6 +273,16 @@ impl EventLoop {
         asked.ok();
     }
 
+    fn hear_last_words(&mut self, place: usize) {
+        let Some(named) = self.shells.get_mut(place) else { return };
+        let Some(words) = named.shell.as_mut().and_then(Shell::last_words_mut) else { return };
+        if named.job.is_some() {
+            words.pump(&mut self.buffer);
+        } else {
+            words.forget(&mut self.buffer);
+        }
+    }
+
     fn reap(&mut self) {
         self.signals.clear().ok();
         while let Ok(Some(child)) = reap_child() {
@@ -267,13 +296,19 @@ impl EventLoop {
     fn end_shell(&mut self, place: usize, child: ChildExit) {
         self.take_report(place);
         let Some(named) = self.shells.get_mut(place) else { return };
-        named.shell = None;
+        let mut ended = named.shell.take();
         if let Some(job) = named.job.and_then(|id| self.jobs.get_mut(id)) {
             if let Work::Command(command) = &mut job.work {
                 command.status.get_or_insert(child.status);
+                if let Some(words) = ended.as_mut().and_then(Shell::last_words_mut) {
+                    let said = words.take(command.number, &mut self.buffer);
+                    job.outlets.iter_mut().zip(said).for_each(|(outlet, said)| outlet.add_last(said));
+                    self.background_outputs.extend(words.readers());
+                }
             }
             job.close_outlets();
         }
+        drop(ended);
         if named.is_main() {
             // Where that fails, the next request tries again and says why.
             named.ensure(&self.plan, &self.entered, None, None).ok();
@@ -302,9 +337,16 @@ impl EventLoop {
         self.feed(id);
     }
 
+    /// Drops input whose sender has gone: it is not to keep a connection for as long as a process does not read.
+    fn forget_waiting(&mut self, job: u64, number: u64) {
+        if let Some(Job { work: Work::Process(child), .. }) = self.jobs.get_mut(job) {
+            child.waiting.retain(|waiting| waiting.number != number);
+        }
+    }
+
     fn open_connections(&self) -> usize {
-        let readers: usize = self.jobs.iter().map(|job| job.readers.len()).sum();
-        self.connections.len() + self.closing.len() + readers
+        let of_jobs: usize = self.jobs.iter().map(Job::connections).sum();
+        self.connections.len() + self.closing.len() + of_jobs
     }
 
     fn accept(&mut self) {

@@ -28,6 +28,8 @@ pub(crate) struct Job {
     /// Standard output, and standard error where that is apart.
     pub(crate) outlets: Vec<Outlet>,
     pub(crate) readers: Vec<Reader>,
+    /// Whether somebody is still to come who hears it from the beginning.
+    pub(crate) awaited: bool,
 }
 
 impl Job {
@@ -40,6 +42,15 @@ impl Job {
 
     pub(crate) fn state(&self) -> JobState {
         JobState { job: self.id, note: self.note.clone(), finished: self.finished().cloned() }
+    }
+
+    /// How many connections it holds.
+    pub(crate) fn connections(&self) -> usize {
+        let waiting = match &self.work {
+            Work::Process(child) => child.waiting.len(),
+            _ => 0,
+        };
+        self.readers.len() + waiting
     }
 
     /// How many bytes each stream has had.
@@ -55,7 +66,7 @@ impl Job {
     }
 
     /// Whether a stream is to be read from: there may be more, and no reader that the job waits for would lose what is kept
-    /// for it if `most` more bytes came.
+    /// for it if `most` more bytes came, be it there or yet to come.
     pub(crate) fn wants(&self, stream: Stream, most: usize) -> bool {
         let Some(outlet) = self.outlets.get(stream.index()) else { return false };
         let room = outlet.captured().tail_room().saturating_sub(most as u64);
@@ -64,11 +75,14 @@ impl Job {
                 && reader.connection.is_congested()
                 && reader.behind(stream, outlet.captured()) >= room
         };
-        self.finished().is_none() && !outlet.is_complete() && !self.readers.iter().any(held_up)
+        let held_back = self.awaited && outlet.captured().written() >= room;
+        self.finished().is_none() && !outlet.is_complete() && !held_back && !self.readers.iter().any(held_up)
     }
 
-    /// Notes that the command or process has ended: what is in its pipes now is the rest of its output.
+    /// Notes that the command or process has ended: what is in its pipes now is the rest of its output, and fits behind what
+    /// is kept for who is awaited.
     pub(crate) fn close_outlets(&mut self) {
+        self.awaited = false;
         self.outlets.iter_mut().for_each(Outlet::close);
     }
 

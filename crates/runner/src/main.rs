@@ -10,14 +10,18 @@ mod conclusion;
 mod connection;
 mod dialect;
 mod event_loop;
+mod fifo;
 mod job;
 mod jobs;
+mod last_words;
 mod named_shell;
 mod outlet;
 mod reader;
+mod report;
 mod requests;
 mod shell;
 mod supply;
+mod waiting_place;
 
 use std::error::Error;
 use std::os::fd::AsFd;

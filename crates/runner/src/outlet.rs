@@ -27,18 +27,27 @@ pub(crate) struct Outlet {
     held: Option<Vec<u8>>,
     /// Once the job has ended: how many bytes are still its output.
     remaining: Option<u64>,
+    /// What comes behind everything else.
+    last: Vec<u8>,
 }
 
 impl Outlet {
     /// `held` keeps what comes back until [`Outlet::release`].
     pub(crate) fn new(source: OwnedFd, origin: Origin, captured: Captured, held: bool) -> Self {
-        Self { source: Some(source), origin, captured, held: held.then(Vec::new), remaining: None }
+        Self {
+            source: Some(source),
+            origin,
+            captured,
+            held: held.then(Vec::new),
+            remaining: None,
+            last: Vec::new(),
+        }
     }
 
     /// An outlet of a job that never ran, with what the runner has to say in its place.
     pub(crate) fn saying(mut captured: Captured, text: &str) -> Self {
         captured.push(text.as_bytes());
-        Self { source: None, origin: Origin::Pipe, captured, held: None, remaining: None }
+        Self { source: None, origin: Origin::Pipe, captured, held: None, remaining: None, last: Vec::new() }
     }
 
     pub(crate) fn captured(&self) -> &Captured {
@@ -67,6 +76,11 @@ impl Outlet {
     /// Whether so much is held back that it cannot be a shell's complaint.
     pub(crate) fn holds_too_much(&self) -> bool {
         self.held.as_ref().is_some_and(|held| held.len() > MAX_HELD_BYTES)
+    }
+
+    /// Listens at another end of the same stream, for a job that has not begun; what came before was not its own.
+    pub(crate) fn begin_again(&mut self, source: OwnedFd) {
+        (self.source, self.held) = (Some(source), Some(Vec::new()));
     }
 
     /// Notes that the job has ended.
@@ -108,6 +122,17 @@ impl Outlet {
         if let Some(held) = self.held.take() {
             self.captured.push(&held);
         }
+    }
+
+    /// Keeps what is to come behind everything else.
+    pub(crate) fn add_last(&mut self, bytes: Vec<u8>) {
+        self.last = bytes;
+    }
+
+    /// Lets through what is left, once all has been read.
+    pub(crate) fn conclude(&mut self) {
+        self.release();
+        self.captured.push(&std::mem::take(&mut self.last));
     }
 
     /// Stops listening, and returns the source if something may still write to it.

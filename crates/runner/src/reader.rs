@@ -33,7 +33,7 @@ pub(crate) enum Served {
 
 impl Reader {
     pub(crate) fn new(number: u64, connection: Connection, from: [u64; 2], hearing: Hearing) -> Self {
-        let at = if hearing == Hearing::EndOnly { [u64::MAX; 2] } else { from };
+        let at = if matches!(hearing, Hearing::EndOnly | Hearing::Awaited) { [u64::MAX; 2] } else { from };
         Self { number, connection, paced: hearing == Hearing::Paced, at, snapshot: None }
     }
 

@@ -4,11 +4,11 @@ use std::os::fd::AsFd;
 
 use sandkasten_isolation::error_chain;
 use sandkasten_protocol::{
-    Attach, Captured, FindShell, Finished, Input, JobPlan, MAX_NOTE_BYTES, Reply, Request, RunCommand,
-    StartProcess, VERSION,
+    Attach, Captured, FindShell, Finished, Hearing, Input, JobPlan, MAX_NOTE_BYTES, Reply, Request,
+    RunCommand, StartProcess, VERSION,
 };
 
-use crate::child::{Child, StartError};
+use crate::child::{Child, StartError, WaitingInput};
 use crate::command::{Command, write_status};
 use crate::connection::{Connection, Received};
 use crate::event_loop::EventLoop;
@@ -17,7 +17,7 @@ use crate::jobs::MAX_PROCESSES;
 use crate::named_shell::NamedShell;
 use crate::outlet::{Origin, Outlet};
 use crate::reader::Reader;
-use crate::shell::{ShellError, Wiring};
+use crate::shell::ShellError;
 
 /// Shells that a session can have at once.
 const MAX_SHELLS: usize = 16;
@@ -40,7 +40,7 @@ impl EventLoop {
             Request::Run(command) => self.run_command(connection, &command),
             Request::Start(process) => self.start_process(connection, &process),
             Request::Attach(attach) => self.attach(connection, &attach),
-            Request::Input(input) => self.give_input(connection, &input),
+            Request::Input(input) => self.give_input(connection, input),
             Request::Resize { job, size } => {
                 let resized = match self.jobs.get(job) {
                     Some(Job { work: Work::Process(child), .. }) => child.resize(size).is_ok(),
@@ -104,16 +104,15 @@ impl EventLoop {
         };
         self.commands += 1;
         let number = self.commands;
-        let prepared = Command::prepare(number, place, shell.dialect(), command, &self.entered.control);
+        // Without the file the command would not run; with it, `$?` is right.
+        let status = write_status(&self.entered.control, named.last_status).map_or(0, |()| named.last_status);
+        let prepared =
+            Command::prepare(number, status, place, shell.dialect(), command, &self.entered.control);
         let (prepared, outputs) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.finish(connection, &Reply::Failed { reason: error_chain(&error) }),
         };
-        // Without the file the command would not run; with it, `$?` is right.
-        let status = write_status(&self.entered.control, named.last_status).map_or(0, |()| named.last_status);
-        let wiring = Wiring { separate: command.plan.separate, input: command.input.is_some() };
-        // A shell that takes no input is about to end; its end will be the command's.
-        shell.run(number, status, prepared.secrets, wiring).ok();
+        prepared.give(shell);
         let captured = || Captured::new(command.plan.capture);
         let outlet = |source| Outlet::new(source, Origin::Pipe, captured(), true);
         let outlets = outputs.into_iter().map(outlet).collect();
@@ -175,14 +174,20 @@ impl EventLoop {
         let reader = Reader::new(self.readers, connection, [0, 0], plan.hearing);
         let (id, mut note) = (plan.job, plan.note.clone());
         note.truncate(MAX_NOTE_BYTES);
-        self.jobs.insert(Job { id, note, work, outlets, readers: vec![reader] });
+        let awaited = plan.hearing == Hearing::Awaited;
+        self.jobs.insert(Job { id, note, work, outlets, readers: vec![reader], awaited });
     }
 
-    fn attach(&mut self, connection: Connection, attach: &Attach) {
+    fn attach(&mut self, mut connection: Connection, attach: &Attach) {
         self.readers += 1;
         let Some(job) = self.jobs.get_mut(attach.job) else {
             return self.finish(connection, &Reply::NoSuchJob);
         };
+        if attach.follow && attach.hearing != Hearing::EndOnly {
+            // A daemon that has gone is noticed when it is fed.
+            connection.say(&Reply::Attached { written: job.written() }).ok();
+            job.awaited = false;
+        }
         let mut reader = Reader::new(self.readers, connection, attach.from, attach.hearing);
         if !attach.follow {
             reader = reader.ending_at(job.written());
@@ -191,11 +196,32 @@ impl EventLoop {
         self.feed(attach.job);
     }
 
-    fn give_input(&mut self, connection: Connection, input: &Input) {
-        let reply = match self.jobs.get_mut(input.job) {
-            Some(Job { work: Work::Process(child), .. }) => child.give(&input.bytes, input.close),
-            _ => Reply::NoSuchJob,
-        };
-        self.finish(connection, &reply);
+    fn give_input(&mut self, connection: Connection, input: Input) {
+        let job = input.job;
+        match self.jobs.get_mut(job) {
+            Some(Job { work: Work::Process(child), .. }) if input.wait => {
+                self.readers += 1;
+                let number = self.readers;
+                child.waiting.push_back(WaitingInput { number, connection, input });
+                self.serve_waiting(job);
+            }
+            Some(Job { work: Work::Process(child), .. }) => {
+                let reply = child.give(&input.bytes, input.close);
+                self.finish(connection, &reply);
+            }
+            _ => self.finish(connection, &Reply::NoSuchJob),
+        }
+    }
+
+    /// Gives a process what waited for room, in order, as far as there is room now.
+    pub(crate) fn serve_waiting(&mut self, job: u64) {
+        while let Some(Job { work: Work::Process(child), .. }) = self.jobs.get_mut(job)
+            && let Some(waiting) = child.waiting.pop_front()
+        {
+            match child.give(&waiting.input.bytes, waiting.input.close) {
+                Reply::Full => return child.waiting.push_front(waiting),
+                reply => self.finish(waiting.connection, &reply),
+            }
+        }
     }
 }

@@ -8,9 +8,11 @@
 //! An interactive shell is what makes `cd`, aliases, `${x:?}` and interrupted commands behave as if typed. See
 //! docs/adr/0002-persistent-shell.md.
 
+use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::event::epoll;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -25,17 +27,12 @@ use sandkasten_isolation::plan::{CONTROL_DIRECTORY, SandboxPlan, ShellPreference
 use sandkasten_protocol::Reply;
 
 use crate::dialect::{Dialect, Secrets};
+use crate::last_words::LastWords;
+use crate::report::Report;
+use crate::waiting_place::{self, WaitingPlace};
 
 /// A bound on a shell that hangs before it reads its first line; a start takes a millisecond or two.
 const START_SECONDS: i64 = 15;
-/// What the shell said on the report socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Report {
-    /// Which command it is about.
-    pub(crate) nonce: u64,
-    /// Its exit status.
-    pub(crate) status: i32,
-}
 
 /// Where a shell is started.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +57,18 @@ pub(crate) struct Wiring {
     pub(crate) input: bool,
 }
 
+/// A command file, and how a shell is to carry it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Part of the names of the command's files.
+    pub(crate) number: u64,
+    /// What the command finds in `$?`: where that is a failure, file `s<last_status>` returns it.
+    pub(crate) last_status: i32,
+    pub(crate) wiring: Wiring,
+    /// Whether the file does something before it sources the command, with words that a function may be about.
+    pub(crate) introduced: bool,
+}
+
 /// A running shell.
 #[derive(Debug)]
 pub(crate) struct Shell {
@@ -69,6 +78,12 @@ pub(crate) struct Shell {
     input: OwnedFd,
     report: OwnedFd,
     consumption: OwnedFd,
+    /// Where it is not safe for it to wait at its standard input.
+    waiting_place: Option<WaitingPlace>,
+    /// Where it runs the trap of its end without the redirections of the command that ended it.
+    last_words: Option<LastWords>,
+    /// Whether a function is about a word of our lines.
+    covered: Cell<bool>,
 }
 
 /// Why there is no shell.
@@ -142,9 +157,30 @@ impl Shell {
             terminal: false,
         }
         .spawn(entered)?;
-        let shell =
-            Self { dialect, pid: process.pid, descriptor: process.descriptor, input, report, consumption };
         drop((their_input, their_report));
+        let pid = process.pid;
+        let control = entered.control.try_clone().map_err(|source| ShellError::Channel { source })?;
+        let control = Rc::new(control);
+        let waiting_place = waiting_place::is_needed_by(program)
+            .then(|| WaitingPlace::new(&control, pid))
+            .transpose()
+            .map_err(|source| ShellError::Channel { source })?;
+        let last_words = (dialect == Dialect::Posix)
+            .then(|| LastWords::new(&control, pid))
+            .transpose()
+            .map_err(|source| ShellError::Channel { source })?;
+        let descriptor = process.descriptor;
+        let shell = Self {
+            dialect,
+            pid,
+            descriptor,
+            input,
+            report,
+            consumption,
+            waiting_place,
+            last_words,
+            covered: Cell::new(false),
+        };
         shell.await_first_line(program)?;
         Ok(shell)
     }
@@ -186,6 +222,14 @@ impl Shell {
         self.descriptor.as_fd()
     }
 
+    pub(crate) fn last_words(&self) -> Option<&LastWords> {
+        self.last_words.as_ref()
+    }
+
+    pub(crate) fn last_words_mut(&mut self) -> Option<&mut LastWords> {
+        self.last_words.as_mut()
+    }
+
     /// Becomes readable when the shell has reported.
     pub(crate) fn report_descriptor(&self) -> BorrowedFd<'_> {
         self.report.as_fd()
@@ -196,16 +240,26 @@ impl Shell {
         self.consumption.as_fd()
     }
 
-    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report. The
-    /// command finds `last_status` in `$?`: where that is a failure, file `s<last_status>` returns it.
-    pub(crate) fn run(
-        &self,
-        number: u64,
-        last_status: i32,
-        secrets: Secrets,
-        wiring: Wiring,
-    ) -> io::Result<()> {
-        let (source, report) = (self.dialect.source_word(), self.dialect.report_descriptor());
+    /// Makes the shell carry out command file `c<number>` with its output on FIFO `o<number>`, and then report.
+    pub(crate) fn run(&self, order: Order, secrets: Secrets) -> io::Result<()> {
+        if order.introduced && self.covered.get() {
+            return self.run_uncovered(order, secrets);
+        }
+        self.send(&self.lines(order, secrets))
+    }
+
+    /// The same with every function out of the way that a command may have defined over the words of our lines.
+    pub(crate) fn run_uncovered(&self, order: Order, secrets: Secrets) -> io::Result<()> {
+        self.covered.set(false);
+        let mut lines = self.dialect.uncover_lines(secrets);
+        lines.extend(self.lines(order, secrets));
+        self.send(&lines)
+    }
+
+    fn lines(&self, order: Order, secrets: Secrets) -> Vec<String> {
+        let Order { number, last_status, wiring, .. } = order;
+        let source = self.dialect.source_word(self.covered.get());
+        let report = self.dialect.report_descriptor();
         let file = |kind| format!("{CONTROL_DIRECTORY}/{kind}{number}");
         let (command, output) = (file("c"), file("o"));
         let errors = if wiring.separate { file("e") } else { "&1".to_owned() };
@@ -216,40 +270,38 @@ impl Shell {
             status => format!("{source} {CONTROL_DIRECTORY}/s{status} || "),
         };
         let status = secrets.status();
-        self.send(&[
-            format!("{remind}{source} {command} >{output} 2>{errors} <{input} {report}>&-"),
+        let begin = self.last_words.as_ref().map(|words| words.begin(wiring.separate)).unwrap_or_default();
+        let end = self.last_words.as_ref().map_or("", |_| LastWords::end());
+        let mut lines = vec![
+            format!("{begin}{remind}{source} {command} >{output} 2>{errors} <{input} {report}>&-"),
             format!("{status}=$?"),
             // Something may have read the line before in the shell's stead.
-            format!("{status}=${{{status}-$?}}"),
-            self.dialect.report_line(secrets),
-            // Read only when the report has been made: what tells a report that is missing from one that is late.
-            String::new(),
-        ])
+            format!("{status}=${{{status}-$?}}{end}"),
+        ];
+        if self.covered.get() {
+            lines.extend(self.dialect.bare_report_lines(secrets));
+        } else {
+            lines.push(self.dialect.report_line(secrets));
+        }
+        lines
     }
 
-    /// Asks once more for a report, with every function out of the way that a command may have defined over the builtins
-    /// that our lines use. POSIX mode, switched on by a mere assignment, looks special builtins up before functions.
+    /// Asks once more for a report, in a way that no function can be about; from now on, every report.
     pub(crate) fn ask_again(&self, secrets: Secrets) -> io::Result<()> {
-        let (report, status) = (self.dialect.report_line(secrets), secrets.status());
-        let keep = format!("{status}=${{{status}-$?}}");
-        match self.dialect {
-            Dialect::Bash => self.send(&[
-                keep,
-                "POSIXLY_CORRECT=1".to_owned(),
-                r"\unset -f builtin printf command unset".to_owned(),
-                r"\unset POSIXLY_CORRECT".to_owned(),
-                report,
-                String::new(),
-            ]),
-            Dialect::Posix => {
-                self.send(&[keep, r"\unset -f command printf".to_owned(), report, String::new()])
-            }
-        }
+        self.covered.set(true);
+        let status = secrets.status();
+        let mut lines = vec![format!("{status}=${{{status}-$?}}")];
+        lines.extend(self.dialect.bare_report_lines(secrets));
+        self.send(&lines)
     }
 
     /// Closes the shell's input, upon which it exits.
     pub(crate) fn close_input(&self) -> io::Result<()> {
-        rustix::net::shutdown(&self.input, rustix::net::Shutdown::Both).map_err(Into::into)
+        rustix::net::shutdown(&self.input, rustix::net::Shutdown::Both)?;
+        if let Some(place) = &self.waiting_place {
+            place.close();
+        }
+        Ok(())
     }
 
     /// Whether the shell has read every line that was sent, and so carried out all but the last.
@@ -266,7 +318,7 @@ impl Shell {
     /// that are no report, are dropped. Never blocks.
     pub(crate) fn receive_report(&self) -> io::Result<Option<Report>> {
         loop {
-            let mut bytes = [0_u8; 64];
+            let mut bytes = [0_u8; 512];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(1))];
             let mut control = RecvAncillaryBuffer::new(&mut space);
             let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
@@ -283,7 +335,7 @@ impl Shell {
             if message.bytes == 0 {
                 return Ok(None);
             }
-            if let Some(report) = parse_report(bytes.get(..message.bytes).unwrap_or_default())
+            if let Some(report) = Report::find_in(bytes.get(..message.bytes).unwrap_or_default())
                 && from_shell
             {
                 return Ok(Some(report));
@@ -291,10 +343,17 @@ impl Shell {
         }
     }
 
+    /// Sends lines and one more, which is read only when they have been carried out: what tells a report that is missing
+    /// from one that is late.
     fn send(&self, lines: &[String]) -> io::Result<()> {
-        for line in lines {
+        let last = self.waiting_place.as_ref().map(WaitingPlace::line).unwrap_or_default();
+        for line in lines.iter().chain([&last]) {
             let line = format!("{line}\n");
             rustix::net::send(&self.input, line.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+        }
+        // Not before: a shell that reads at its standard input has to find all of them there.
+        if let Some(place) = &self.waiting_place {
+            place.end();
         }
         Ok(())
     }
@@ -326,22 +385,4 @@ pub(crate) fn choose(plan: &SandboxPlan) -> Result<(&'static str, Dialect), Shel
         .find(|(path, _)| rustix::fs::access(*path, Access::EXEC_OK).is_ok())
         .copied()
         .ok_or_else(|| ShellError::Missing { tried: tried() })
-}
-
-fn parse_report(bytes: &[u8]) -> Option<Report> {
-    let (nonce, status) = std::str::from_utf8(bytes).ok()?.split_once(':')?;
-    Some(Report { nonce: nonce.parse().ok()?, status: status.parse().ok()? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Report, parse_report};
-
-    #[test]
-    fn only_two_numbers_are_a_report() {
-        assert_eq!(parse_report(b"7:255"), Some(Report { nonce: 7, status: 255 }));
-        for junk in [&b""[..], b":", b"7", b"7:", b"7:1:2", b"a:b", b"7:1\n", b"\xff:1"] {
-            assert_eq!(parse_report(junk), None, "{junk:?}");
-        }
-    }
 }

@@ -6,13 +6,13 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, create, daemon, doctor, exec, image, logs, ps, rm, run, security, stats, status, stop, version,
-    workspace,
+    config, cp, create, daemon, doctor, exec, image, logs, openapi, processes, ps, rm, run, security, shell,
+    stats, status, stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
 ///
-/// Exit status: 0; the command's own for `run` and `exec` (124 where it ran past its timeout); 2 wrong usage or
+/// Exit status: 0; the command's own for `run`, `exec` and `shell` (124 where it ran past its timeout); 2 wrong usage or
 /// configuration; 3 the daemon cannot be reached, or `status` finds none; 4 the daemon refused; 125 Sandkasten itself
 /// failed. `doctor` gives 1 where something that is needed is missing, `security` where anything failed.
 #[derive(Debug, Parser)]
@@ -79,9 +79,21 @@ pub(crate) enum Command {
     Create(create::CreateArguments),
     /// Run a command in a session's shell
     Exec(exec::ExecArguments),
+    /// Open a terminal of a session, as ssh would
+    Shell(shell::ShellArguments),
+    /// Copy files between this host and a session
+    ///
+    /// A file becomes DST, or is put into it where DST is a directory. So is a directory, with all that is in it; its contents alone where
+    /// SRC ends with /. - is the content of a file, or a tar archive where the other side is a directory. Permissions are kept, less the
+    /// umask on this host; owners are not. What comes out of a session is written through no link, and no setuid bit or device is taken.
+    Cp(cp::CpArguments),
     /// List sessions
     #[command(visible_alias = "list")]
     Ps(ps::PsArguments),
+    /// List the processes and commands of a session
+    Processes(processes::ProcessesArguments),
+    /// End processes and commands of a session, or send them a signal
+    Kill(processes::KillArguments),
     /// Destroy sessions
     Rm(rm::RmArguments),
     /// Show what sessions use
@@ -89,7 +101,7 @@ pub(crate) enum Command {
     /// Pull, import, export, list, validate and remove images
     #[command(subcommand)]
     Image(image::ImageCommand),
-    /// List, create, copy, rename and remove workspaces
+    /// List, create, copy, rename and remove workspaces, and copy files in and out
     #[command(subcommand)]
     Workspace(workspace::WorkspaceCommand),
     /// Check what this host can do
@@ -99,6 +111,8 @@ pub(crate) enum Command {
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi(openapi::OpenapiArguments),
     /// Print the version
     Version(version::VersionArguments),
 }

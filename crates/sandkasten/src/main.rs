@@ -8,15 +8,19 @@ mod arguments;
 mod commands;
 
 mod connection;
+mod copy;
 mod private_daemon;
 mod stream_command;
+mod terminal;
 
 mod cli_error;
+mod environment_argument;
 mod human;
 mod interrupt;
 mod label_argument;
 mod logging;
 mod output;
+mod progress_line;
 mod session_reference;
 mod shell_quote;
 mod table;

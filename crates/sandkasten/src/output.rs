@@ -3,9 +3,12 @@
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
+use rustix::fs::fstat;
+use sandkasten_api::exec::StreamName;
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Exit};
+use crate::table::printable;
 
 /// Whether text may carry colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +31,35 @@ pub(crate) fn stderr_colour() -> Colour {
 
 /// Writes text to standard output as it is, at once. A reader that went away is an error of kind `BrokenPipe`.
 pub(crate) fn write(text: &str) -> io::Result<()> {
+    write_bytes(text.as_bytes())
+}
+
+/// Writes bytes as [`write()`] does it.
+pub(crate) fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(bytes)?;
     stdout.flush()
+}
+
+/// Writes bytes to standard output or error as they are, at once. A reader that went away is an error of kind `BrokenPipe`.
+pub(crate) fn write_stream(stream: StreamName, bytes: &[u8]) -> io::Result<()> {
+    match stream {
+        StreamName::Stdout => write_bytes(bytes),
+        StreamName::Stderr => io::stderr().lock().write_all(bytes),
+    }
+}
+
+/// Writes text to standard error as it is, at once. A reader that went away is an error of kind `BrokenPipe`.
+pub(crate) fn write_error(text: &str) -> io::Result<()> {
+    io::stderr().lock().write_all(text.as_bytes())
+}
+
+/// Whether standard output and standard error are the same file, pipe or terminal.
+pub(crate) fn is_one_place() -> bool {
+    let [output, error] = [fstat(rustix::stdio::stdout()), fstat(rustix::stdio::stderr())];
+    output.is_ok_and(|output| {
+        error.is_ok_and(|error| (output.st_dev, output.st_ino) == (error.st_dev, error.st_ino))
+    })
 }
 
 /// Prints text and a line end.
@@ -98,9 +127,9 @@ fn colour(terminal: bool, refused: bool) -> Colour {
 
 fn render(error: &CliError, colour: Colour) -> String {
     let label = paint("31;1", "error", colour);
-    // A reason with an excerpt of a file has more lines; they stay together.
-    let why = error.why.replace('\n', "\n       ");
-    let mut text = format!("{label}: {}\n  why: {why}", error.what);
+    // A reason with an excerpt of a file has more lines; they stay together. Names in it may be a sandbox's.
+    let why: Vec<String> = error.why.lines().map(printable).collect();
+    let mut text = format!("{label}: {}\n  why: {}", printable(&error.what), why.join("\n       "));
     if !error.hint.is_empty() {
         text.push_str(&format!("\n  try: {}", error.hint));
     }

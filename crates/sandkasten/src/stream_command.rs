@@ -2,7 +2,7 @@
 
 use std::io;
 
-use sandkasten_api::exec::{ExecFailed, ExecRequest};
+use sandkasten_api::exec::{ExecChunk, ExecFailed, ExecRequest, StreamName};
 use sandkasten_api::id::SessionId;
 use sandkasten_client::{Client, ExecEvent, ExecStream};
 
@@ -11,7 +11,7 @@ use crate::interrupt::{Interrupt, Interrupts};
 use crate::output;
 
 /// The status by which shells report that the reader of a pipe went away: 128 + SIGPIPE.
-const BROKEN_PIPE_STATUS: u8 = 141;
+pub(crate) const BROKEN_PIPE_STATUS: u8 = 141;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,15 +40,18 @@ impl Ending {
     }
 }
 
-/// Runs a command to its end or to an interrupt.
+/// Runs a command to its end or to an interrupt, its standard error on ours. Where both of our outputs go to one place, they come as
+/// one, because only so the order that they were written in is certain.
 pub(crate) async fn stream_command(
     client: &Client,
     id: &SessionId,
     request: &ExecRequest,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, CliError> {
+    let separate_output = request.tty.is_none() && !output::is_one_place();
+    let request = ExecRequest { separate_output, ..request.clone() };
     let stream = tokio::select! {
-        stream = client.exec_stream(id, request) => {
+        stream = client.exec_stream(id, &request) => {
             stream.map_err(|error| CliError::request(format!("cannot run the command in session {id}"), &error))?
         }
         interrupt = interrupts.next() => return Ok(Ending::Interrupted(interrupt)),
@@ -65,7 +68,7 @@ async fn copy(mut stream: ExecStream, id: &SessionId) -> Result<Ending, CliError
         let event =
             event.map_err(|error| CliError::request(format!("lost the command in session {id}"), &error))?;
         match event {
-            ExecEvent::Chunk(chunk) => match output::write(&chunk.chunk) {
+            ExecEvent::Chunk(chunk) => match write(&chunk) {
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ending::Unread),
                 result => result
                     .map_err(|error| CliError::ours("cannot print", &error, "check where the output goes"))?,
@@ -82,6 +85,13 @@ async fn copy(mut stream: ExecStream, id: &SessionId) -> Result<Ending, CliError
         hint: "look into the daemon's log".to_owned(),
         exit: Exit::Ours,
     })
+}
+
+fn write(chunk: &ExecChunk) -> io::Result<()> {
+    match chunk.stream {
+        Some(StreamName::Stderr) => output::write_error(&chunk.chunk),
+        Some(StreamName::Stdout) | None => output::write(&chunk.chunk),
+    }
 }
 
 fn command_failed(id: &SessionId, failed: ExecFailed) -> CliError {
@@ -101,7 +111,7 @@ fn command_failed(id: &SessionId, failed: ExecFailed) -> CliError {
 }
 
 /// Fits a status into the eight bits that a process has for it, as the kernel does.
-fn status(code: i32) -> u8 {
+pub(crate) fn status(code: i32) -> u8 {
     code.to_le_bytes().first().copied().unwrap_or(Exit::Ours.code())
 }
 

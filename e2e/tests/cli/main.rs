@@ -2,6 +2,7 @@
 
 mod alone;
 mod config;
+mod cp;
 mod detach;
 mod doctor;
 mod exec;

@@ -34,6 +34,7 @@ impl TestRegistry {
             }
         };
         if lacks("skopeo") {
+            println!("SKIP: this host has no skopeo, which fills the registry");
             return None;
         }
         let path = |name: &str| directory.path().join(name);

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use sandkasten_e2e::{API_KEY, with_config};
+use sandkasten_e2e::{API_KEY, make_virtual_environment, with_config};
 
 const PACKAGE: &str = "sandkasten==0.3.0";
 
@@ -11,7 +11,7 @@ const PACKAGE: &str = "sandkasten==0.3.0";
 fn the_published_python_package_drives_the_daemon_unchanged() {
     let directory = tempfile::tempdir().expect("a directory");
     let environment = directory.path().join("venv");
-    if let Err(reason) = install(&environment) {
+    if let Err(reason) = make_virtual_environment(&environment, &[PACKAGE]) {
         println!("SKIP: {PACKAGE} could not be installed: {reason}");
         return;
     }
@@ -47,20 +47,4 @@ fn the_published_python_package_drives_the_daemon_unchanged() {
         assert!(daemon.client().list_sessions().await.expect("a list").is_empty());
         assert!(daemon.leaks(None).sockets.is_empty());
     });
-}
-
-/// Makes a virtual environment with the package, or says why there is none.
-fn install(environment: &Path) -> Result<(), String> {
-    let mut make = Command::new("python3");
-    make.args(["-m", "venv"]).arg(environment);
-    let mut fetch = Command::new(environment.join("bin/pip"));
-    fetch.args(["install", "--quiet", "--disable-pip-version-check", "--retries", "1", PACKAGE]);
-    for mut step in [make, fetch] {
-        let output = step.output().map_err(|error| error.to_string())?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            return Err(said.lines().last().unwrap_or("it said nothing").to_owned());
-        }
-    }
-    Ok(())
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a test says what it has drawn or measured, and what it skips")]
 
 mod cases;
+mod found;
 mod fuzz;
 mod known_wrong;
 mod model;

@@ -226,16 +226,13 @@ fn compare(answer: &Answer, state: &mut State, last: Option<i32>, life: Life) ->
         return Err("the shell did not find the last status");
     }
     let mask = u32::from_str_radix(mask, 8).map_err(|_| "the umask is no number")?;
-    let same_mask = mask == state.mask;
     if fresh {
         let homeless = state.homeless;
         *state = State { homeless, ..State::of_fresh_shell(state.shell, state.directory.take()) };
     }
-    // A fresh shell may have that of the one before, as it has the directory.
-    if !same_mask && (!fresh || mask != state.mask) {
+    if mask != state.mask {
         return Err("the umask is not as it was set");
     }
-    state.mask = mask;
     let [one, other] = state.variables.each_ref().map(|value| value.clone().unwrap_or_default());
     let Some(options) = rest.strip_prefix(&format!("<{one}> <{other}> ")) else {
         return Err("the variables are not as they were set");

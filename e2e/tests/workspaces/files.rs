@@ -8,6 +8,7 @@ use sandkasten_e2e::{Answer, RawApi, with_config};
 use serde_json::{Value, json};
 
 use crate::ENABLED;
+use crate::calls::Calls;
 
 async fn read(raw: &RawApi, path: &str) -> String {
     let answer = raw.get(&format!("/v1/workspaces/user-1/fs/read?path={path}")).await.ok(200);
@@ -140,13 +141,39 @@ fn a_disk_that_is_too_full_takes_no_write_and_gives_reads() {
         assert!(answer.message(429, "LIMIT_EXCEEDED").contains("min_free_mb"));
         let answer = raw.post("/v1/sessions", &json!({"workspace_id": "user-1"})).await;
         assert!(!answer.message(429, "LIMIT_EXCEEDED").is_empty());
+        let calls = Calls::of(daemon, "user-1");
+        for answer in [
+            calls.put("raw?path=more", "x").await,
+            calls.post("mkdir", json!({"path": "more/and", "parents": true})).await,
+            calls.post("copy", json!({"from": "small", "to": "more"})).await,
+            calls.post("edit", json!({"path": "small", "edits": [{"old": "kept", "new": "gone"}]})).await,
+        ] {
+            assert!(!answer.message(429, "LIMIT_EXCEEDED").is_empty());
+        }
         assert_eq!(read(&raw, "small").await, "kept");
-        session.output("rm full").await;
+        assert_eq!(calls.post("move", json!({"from": "full", "to": "moved"})).await.status, 200);
+        assert_eq!(calls.remove("moved").await.status, 200);
         assert_eq!(write(&raw, &json!({"path": "more", "text": "x"})).await.status, 200);
         // What does not leave enough is not begun.
         let large = json!({"path": "large", "content_base64": BASE64_STANDARD.encode(vec![0; 40 << 20])});
         assert_eq!(write(&raw, &large).await.status, 200);
         assert_eq!(write(&raw, &large).await.status, 429);
+        // What turns out to be too much ends early, and leaves what is kept free.
+        assert_eq!(calls.remove("large").await.status, 200);
+        assert!(
+            !calls.put("raw?path=large", vec![0; 100 << 20]).await.message(429, "LIMIT_EXCEEDED").is_empty()
+        );
+        let zeros = "0".repeat(100 << 20);
+        let bomb = zstd::encode_all(&crate::archive(&[("zeros", &zeros)])[..], 3).expect("compressed");
+        assert!(bomb.len() < 1 << 20);
+        let answer = calls.put("archive?path=bomb&format=tar.zst", bomb).await;
+        assert!(!answer.message(429, "LIMIT_EXCEEDED").is_empty());
+        assert_eq!(calls.put("raw?path=large", vec![0; 25 << 20]).await.status, 200);
+        let answer = calls.post("copy", json!({"from": "large", "to": "second"})).await;
+        assert_eq!(answer.status, 200);
+        let answer = calls.post("copy", json!({"from": "large", "to": "third"})).await;
+        assert!(!answer.message(429, "LIMIT_EXCEEDED").is_empty());
+        assert_eq!(calls.get("list?glob=third").await.ok(200)["entries"], json!([]));
         session.destroy().await;
         assert_eq!(raw.delete("/v1/workspaces/user-1").await.status, 200);
         let unmounted = std::process::Command::new("umount").arg(&workspaces).status();

@@ -8,6 +8,7 @@ use sandkasten_e2e::with_config;
 use serde_json::json;
 
 use crate::ENABLED;
+use crate::calls::Calls;
 
 /// How long the race is run.
 const RACE: Duration = Duration::from_secs(4);
@@ -71,7 +72,9 @@ fn links_of_all_kinds_lead_out_of_no_workspace() {
             assert!(written.status < 500, "{path}: {}", written.text);
             outside.assert_untouched();
         }
+        let calls = Calls::of(daemon, "user-1");
         for link in links {
+            through(&calls, link, &outside).await;
             let listed = raw.get(&format!("/v1/workspaces/user-1/fs?path={link}")).await;
             assert!(!listed.text.contains("user-1") && listed.status < 500, "{link}: {}", listed.text);
         }
@@ -82,6 +85,34 @@ fn links_of_all_kinds_lead_out_of_no_workspace() {
         assert_eq!(raw.delete("/v1/workspaces/user-1").await.status, 200);
         outside.assert_untouched();
     });
+}
+
+/// Sends every call by way of a link, as the path itself and as a directory above it. What they answer does not matter where
+/// nothing is told of the outside and nothing has happened there.
+async fn through(calls: &Calls, link: &str, outside: &Outside) {
+    let inside = format!("{link}/x");
+    let mut answers = Vec::new();
+    for path in [link, &inside] {
+        for call in ["list", "stat", "raw", "archive"] {
+            answers.push(calls.get(&format!("{call}?path={path}")).await);
+        }
+        answers.push(calls.post("search", json!({"path": path, "literal": "e"})).await);
+        answers.push(calls.post("copy", json!({"from": path, "to": "copied", "overwrite": true})).await);
+        answers.push(calls.get("raw?path=copied").await);
+        answers.push(calls.post("copy", json!({"from": "made", "to": path})).await);
+        answers.push(calls.post("chmod", json!({"path": path, "mode": "0711"})).await);
+        let edit = json!({"path": path, "edits": [{"old": "secret", "new": "changed"}]});
+        answers.push(calls.post("edit", edit).await);
+        answers.push(calls.post("mkdir", json!({"path": format!("{path}/made"), "parents": true})).await);
+        answers.push(calls.put(&format!("archive?path={path}"), crate::archive(&[("made", "made")])).await);
+        answers.push(calls.put(&format!("raw?path={path}/made"), "made").await);
+        outside.assert_untouched();
+    }
+    answers.push(calls.remove(&inside).await);
+    for answer in answers {
+        assert!(answer.status < 500 && !answer.text.contains("secret"), "{link}: {}", answer.text);
+    }
+    outside.assert_untouched();
 }
 
 #[test]
@@ -105,6 +136,19 @@ fn what_is_no_file_is_answered_at_once_and_hard_links_are_no_way_into_another_fi
             let written = raw.post("/v1/workspaces/user-1/fs/write", &body).await;
             assert!(!written.message(400, "INVALID_REQUEST").is_empty(), "{name}");
         }
+        let calls = Calls::of(daemon, "user-1");
+        for name in ["fifo", "socket"] {
+            assert!(
+                !calls.get(&format!("raw?path={name}")).await.message(409, "NOT_REGULAR_FILE").is_empty()
+            );
+            let written = calls.put(&format!("raw?path={name}"), "x").await;
+            assert!(!written.message(409, "NOT_REGULAR_FILE").is_empty());
+            let copied = calls.post("copy", json!({"from": name, "to": "copy"})).await;
+            assert!(!copied.message(409, "NOT_REGULAR_FILE").is_empty());
+            assert_eq!(calls.get(&format!("stat?path={name}")).await.ok(200)["type"], name);
+        }
+        assert!(!calls.get("raw?path=closed").await.message(403, "PERMISSION_DENIED").is_empty());
+        assert_eq!(calls.post("search", json!({"literal": "nowhere"})).await.ok(200)["matches"], json!([]));
         let part = raw.get("/v1/workspaces/user-1/fs/read?path=sparse&max_bytes=9").await.ok(200);
         assert_eq!(part["truncated"], true);
         let listed = raw.get("/v1/workspaces").await.ok(200);
@@ -139,6 +183,7 @@ while True:
         flips += libc.renameat2(-100, b'd', -100, other, 2) == 0
     if flips % 1000 == 0: open('count', 'w').write(str(flips))";
         session.client.write_file(&session.id, "swap.py", program.as_bytes()).await.expect("written");
+        let calls = Calls::of(daemon, "user-1");
         let _swapping = session.stream(&format!("python3 swap.py {}", outside.path())).await;
         let raw = daemon.raw();
         let ready = Instant::now() + Duration::from_secs(30);
@@ -168,11 +213,31 @@ while True:
                 assert!(answer.status < 500 && !answer.text.contains("secret"), "{}", answer.text);
             }
         }
+        let (mut done, until) = (0, Instant::now() + RACE);
+        while Instant::now() < until {
+            for answer in [
+                calls
+                    .put("archive?path=d/new", crate::archive(&[("a/y", "written"), ("x", "written")]))
+                    .await,
+                calls.put("raw?path=d/new/x", "written").await,
+                calls.post("search", json!({"path": "d", "literal": "secret"})).await,
+                calls.post("copy", json!({"from": "d/x", "to": "d/z", "overwrite": true})).await,
+                calls.post("chmod", json!({"path": "d/x", "mode": "0777"})).await,
+                calls.remove("d/new").await,
+            ] {
+                assert!(answer.status < 500, "{}", answer.text);
+                assert!(!answer.text.contains("\"line\""), "the secret is outside: {}", answer.text);
+                done += u32::from(answer.status == 200);
+            }
+        }
         let listed = raw.get("/v1/workspaces").await;
         assert_eq!(listed.status, 200);
         outside.assert_untouched();
         let flips = session.client.read_file(&session.id, "count", None).await.expect("a count").0;
-        println!("{read} reads and {written} writes against {} swaps", String::from_utf8_lossy(&flips));
-        assert!(read > 20 && written > 20);
+        println!(
+            "{read} reads, {written} writes and {done} other calls against {} swaps",
+            String::from_utf8_lossy(&flips)
+        );
+        assert!(read > 20 && written > 20 && done > 20);
     });
 }

@@ -69,8 +69,8 @@ fn the_command_line_does_all_of_it() {
         let ran = run(&["run", "--workspace", "one", "--", "sh", "-c", "echo kept > file; pwd"]);
         assert_eq!((ran.0, ran.1.as_str()), (Some(0), "/workspace\n"), "{}", ran.2);
         assert_eq!(run(&["run", "--workspace", "one", "--", "cat", "file"]).1, "kept\n");
-        assert_eq!(run(&["workspace", "cp", "one", "copy"]).1, "copy\n");
-        assert_eq!(run(&["workspace", "mv", "copy", "moved"]).1, "moved\n");
+        assert_eq!(run(&["workspace", "copy", "one", "copy"]).1, "copy\n");
+        assert_eq!(run(&["workspace", "rename", "copy", "moved"]).1, "moved\n");
         assert_eq!(run(&["run", "--workspace", "moved", "--", "cat", "file"]).1, "kept\n");
         assert_eq!(run(&["workspace", "list", "-q"]).1, "busy\nmoved\none\ntwo\n");
         let listed: serde_json::Value =

@@ -1,11 +1,12 @@
 //! `contract`: documents that are generated from the code, so that they cannot say anything else than it does.
 //!
-//! Two come from libraries. The help of the command line comes from a built binary, and only where one is named; the page
-//! about the configuration is then compared with the keys of that binary, too.
+//! Two come from libraries. The help of the command line and the description of the API come from a built binary, and only
+//! where one is named; the page about the configuration is then compared with the keys of that binary, too.
 
 mod cli_help;
 mod configuration;
 mod error_codes;
+mod openapi;
 mod system_calls;
 
 use std::fs;
@@ -22,7 +23,7 @@ const DIRECTORY: &str = "docs/contract";
 pub(crate) struct Options {
     /// Whether documents are compared instead of written.
     check: bool,
-    /// The program whose help is a document, too.
+    /// The program whose help and whose API are documents, too.
     binary: Option<PathBuf>,
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     }
     if let Some(binary) = &options.binary {
         documents.push(("cli-help.txt", cli_help::page(binary)?));
+        documents.push(("openapi.json", openapi::page(binary)?));
     }
     let mut stale = 0;
     for (name, page) in &documents {

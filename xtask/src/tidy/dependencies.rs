@@ -20,6 +20,7 @@ const PLACES: &[Place] = &[
     place("sandkasten-protocol", &[]),
     place("sandkasten-isolation", &[]),
     place("sandkasten-image", &[]),
+    place("sandkasten-archive", &["sandkasten-api", "sandkasten-isolation"]),
     place("sandkasten-runner", &["sandkasten-protocol", "sandkasten-isolation"]),
     place("sandkasten-attacks", &["sandkasten-isolation"]),
     place(
@@ -39,6 +40,7 @@ const PLACES: &[Place] = &[
         "sandkasten-daemon",
         &[
             "sandkasten-api",
+            "sandkasten-archive",
             "sandkasten-protocol",
             "sandkasten-isolation",
             "sandkasten-image",
@@ -47,11 +49,12 @@ const PLACES: &[Place] = &[
     ),
     place("sandkasten-client", &["sandkasten-api"]),
     place("sandkasten-registry", &["sandkasten-image"]),
-    // `image` and `doctor` work on the store and the kernel themselves, without a daemon.
+    // `image` and `doctor` work on the store and the kernel themselves, without a daemon; `cp` on the user's own files.
     place(
         "sandkasten",
         &[
             "sandkasten-api",
+            "sandkasten-archive",
             "sandkasten-client",
             "sandkasten-daemon",
             "sandkasten-image",

@@ -38,7 +38,8 @@ const FENCES: &[Fence] = &[
     Fence {
         word: "crate::http",
         within: "crates/daemon/src/",
-        allowed: &["crates/daemon/src/http/", "crates/daemon/src/daemon.rs"],
+        // The root names what it shows to others.
+        allowed: &["crates/daemon/src/http/", "crates/daemon/src/daemon.rs", "crates/daemon/src/lib.rs"],
         reason: "http stands on top of the daemon; nothing below it may know it",
     },
     Fence {

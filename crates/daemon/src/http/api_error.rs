@@ -122,7 +122,7 @@ impl ApiError {
             FileError::Permission { .. } | FileError::ReadOnly { .. } => ErrorCode::PermissionDenied,
             FileError::TooMuch { .. } => ErrorCode::FileTooLarge,
             FileError::NoSpace { .. } => ErrorCode::NoSpace,
-            FileError::Unwatchable { .. } => ErrorCode::LimitExceeded,
+            FileError::Unwatchable { .. } | FileError::Reserved { .. } => ErrorCode::LimitExceeded,
             FileError::Unresolvable { .. } | FileError::IntoItself { .. } | FileError::OtherMount { .. } => {
                 ErrorCode::InvalidRequest
             }
@@ -191,7 +191,7 @@ impl From<FileError> for ApiError {
     fn from(error: FileError) -> Self {
         let code = match &error {
             FileError::NotFound { .. } => ErrorCode::FileNotFound,
-            FileError::NoSpace { .. } => ErrorCode::LimitExceeded,
+            FileError::NoSpace { .. } | FileError::Reserved { .. } => ErrorCode::LimitExceeded,
             FileError::Other { .. } => return Self::internal(&error),
             _ => ErrorCode::InvalidRequest,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sandkasten_api::exec::{ExecRequest, OnLimit, TerminalSize, User};
 use sandkasten_api::limits::{
     MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_OUTPUT_BYTES, MAX_PATH_BYTES,
-    MAX_STDIN_BYTES, MAX_TIMEOUT_MS,
+    MAX_PROCESS_NAME, MAX_SHELL_NAME, MAX_STDIN_BYTES, MAX_TERMINAL_SIZE, MAX_TIMEOUT_MS,
 };
 use sandkasten_api::process::{ProcessKind, ProcessRequest};
 use sandkasten_protocol::{Capture, MAIN_SHELL, ProcessInput, Program};
@@ -16,11 +16,8 @@ use crate::session::{Audience, ExecOptions, Work};
 
 /// The name that is no persistent shell.
 const NO_SHELL: &str = "none";
-const MAX_SHELL_NAME: usize = 32;
-const MAX_PROCESS_NAME: usize = 64;
 /// What is kept of a stream, and of the output of a process: its last bytes.
 const KEPT_BYTES: u64 = 1 << 20;
-const MAX_TERMINAL_SIZE: u16 = 1_000;
 
 /// Checks a request of `…/exec` or, where `streamed`, of `…/exec/stream`.
 ///
@@ -49,9 +46,7 @@ pub(super) fn exec_options(
         )));
     }
     if request.tty.is_some() && request.separate_output {
-        return Err(ApiError::invalid(
-            "tty and separate_output: a terminal has one stream; give one of them",
-        ));
+        return Err(one_stream());
     }
     let program = program(request.cmd, request.argv)?;
     let work = match (program, request.shell, request.tty) {
@@ -98,6 +93,9 @@ pub(super) fn process_options(request: ProcessRequest) -> Result<ExecOptions, Ap
         )));
     }
     let terminal = request.tty.map(terminal).transpose()?;
+    if terminal.is_some() && request.separate_output {
+        return Err(one_stream());
+    }
     let open = request.stdin || terminal.is_some();
     Ok(ExecOptions {
         kind: ProcessKind::Process,
@@ -111,11 +109,32 @@ pub(super) fn process_options(request: ProcessRequest) -> Result<ExecOptions, Ap
         directory: directory(request.cwd)?,
         timeout: request.timeout_ms.filter(|timeout| *timeout > 0).map(Duration::from_millis),
         capture: Capture { head: 0, tail: KEPT_BYTES },
+        separate: request.separate_output,
+        raw_output: true,
+        key: None,
+        audience: if request.hold_output { Audience::Awaited } else { Audience::Nobody },
+    })
+}
+
+/// The options of a terminal of a session that is not there yet: an interactive shell, for ever.
+pub(super) fn terminal_options(name: String, size: sandkasten_protocol::TerminalSize) -> ExecOptions {
+    ExecOptions {
+        kind: ProcessKind::Terminal,
+        name: Some(name),
+        work: Work::Process { program: Program::Shell, input: ProcessInput::Open, terminal: Some(size) },
+        environment: Vec::new(),
+        directory: None,
+        timeout: None,
+        capture: Capture { head: 0, tail: KEPT_BYTES },
         separate: false,
         raw_output: true,
         key: None,
-        audience: Audience::Nobody,
-    })
+        audience: Audience::Awaited,
+    }
+}
+
+fn one_stream() -> ApiError {
+    ApiError::invalid("tty and separate_output: a terminal has one stream; give one of them")
 }
 
 fn program(cmd: Option<String>, argv: Option<Vec<String>>) -> Result<Program, ApiError> {
@@ -148,10 +167,28 @@ fn program(cmd: Option<String>, argv: Option<Vec<String>>) -> Result<Program, Ap
     Ok(cmd.map_or_else(|| Program::Arguments(argv.unwrap_or_default()), Program::ShellText))
 }
 
+/// Checks the name of a terminal.
+///
+/// # Errors
+/// `INVALID_REQUEST`.
+pub(super) fn terminal_name(name: Option<String>) -> Result<String, ApiError> {
+    let name = name.unwrap_or_else(|| MAIN_SHELL.to_owned());
+    if is_short_name(&name) {
+        return Ok(name);
+    }
+    Err(ApiError::invalid(format!(
+        "name is {name:.80?}; give 1 to {MAX_SHELL_NAME} of a-z, 0-9, hyphen and underscore"
+    )))
+}
+
+fn is_short_name(name: &str) -> bool {
+    let allowed = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
+    allowed && (1..=MAX_SHELL_NAME).contains(&name.len())
+}
+
 fn shell_name(shell: Option<String>) -> Result<String, ApiError> {
     let name = shell.unwrap_or_else(|| MAIN_SHELL.to_owned());
-    let allowed = name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-    if allowed && (1..=MAX_SHELL_NAME).contains(&name.len()) {
+    if is_short_name(&name) {
         return Ok(name);
     }
     Err(ApiError::invalid(format!(

@@ -6,6 +6,11 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use sandkasten_api::limits::MAX_IDEMPOTENCY_KEY_BYTES;
 
+use utoipa::IntoParams;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+
 use super::api_error::ApiError;
 use crate::idempotency::KeptAnswer;
 
@@ -31,6 +36,25 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
                 "the Idempotency-Key is unfit: expected one of 1 to {MAX_IDEMPOTENCY_KEY_BYTES} printable ASCII characters"
             ))),
         }
+    }
+}
+
+impl IntoParams for IdempotencyKey {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let key = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^[ -~]+$"))
+            .min_length(Some(1))
+            .max_length(Some(MAX_IDEMPOTENCY_KEY_BYTES));
+        let parameter = ParameterBuilder::new()
+            .name("Idempotency-Key")
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "Of several requests with the same key one is carried out; the others get its answer again.",
+            ))
+            .schema(Some(key));
+        vec![parameter.build()]
     }
 }
 

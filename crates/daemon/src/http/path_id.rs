@@ -5,6 +5,10 @@ use http::request::Parts;
 use sandkasten_api::error::ErrorCode;
 use sandkasten_api::id::{ExecId, SessionId, WorkspaceId};
 
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::{Ref, Required};
+use utoipa::{IntoParams, ToSchema};
+
 use super::api_error::ApiError;
 use super::router::ApiState;
 
@@ -67,6 +71,37 @@ impl FromRequestParts<ApiState> for WorkspacePathId {
         })?;
         Ok(Self(id.parse()?))
     }
+}
+
+impl IntoParams for PathId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![describe::<SessionId>("id", "The session.")]
+    }
+}
+
+impl IntoParams for PathIds {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![
+            describe::<SessionId>("id", "The session."),
+            describe::<ExecId>("exec_id", "The exec or process."),
+        ]
+    }
+}
+
+impl IntoParams for WorkspacePathId {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![describe::<WorkspaceId>("id", "The workspace.")]
+    }
+}
+
+fn describe<T: ToSchema>(name: &str, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(description))
+        .schema(Some(Ref::from_schema_name(T::name())))
+        .build()
 }
 
 /// Says why there is no workspace.

@@ -9,15 +9,23 @@ use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_STDIN_BYTES, MAX_UPLOAD_BYTES};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::__dev::SchemaReferences;
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Paths;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::routes;
 
 use super::api_error::ApiError;
 use super::body_limit::BodyLimit;
 use super::body_pace;
+use super::file_place::FilePlace;
 use super::guard::{self, Guard};
+use super::openapi;
+use super::path_id::{PathId, WorkspacePathId};
 use super::request_id;
 use super::routes::{
-    events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files, health,
-    processes, sessions, workspace_files, workspaces,
+    document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
+    health, processes, sessions, tty, workspace_files, workspaces,
 };
 use crate::config::Config;
 use crate::session::Sessions;
@@ -33,6 +41,9 @@ const FILE_BODY: usize = 64 << 20;
 /// An upload with the headers of its parts.
 const UPLOAD_BODY: usize = MAX_UPLOAD_BYTES + SMALL_BODY;
 
+/// A line of the table: handlers of one path, and what they say of themselves.
+type Described = UtoipaMethodRouter<ApiState>;
+
 /// What every handler can reach.
 #[derive(Debug, Clone)]
 pub(super) struct ApiState {
@@ -46,54 +57,12 @@ impl AsRef<Arc<Guard>> for ApiState {
     }
 }
 
+/// Makes the service.
 pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
     let guard = Arc::new(Guard::new(config));
-    Router::new()
-        .route("/healthz", get(health::show))
-        .route("/v1/sessions", get(sessions::list).post(sessions::create))
-        .route("/v1/sessions/{id}", get(sessions::show).patch(sessions::update).delete(sessions::destroy))
-        .route("/v1/sessions/{id}/events", get(events::of_session))
-        .route("/v1/events", get(events::of_all))
-        .route("/v1/sessions/{id}/stats", get(sessions::stats))
-        .route("/v1/sessions/{id}/exec", limited(post(exec::run), COMMAND_BODY))
-        .route("/v1/sessions/{id}/exec/stream", limited(post(exec::stream), COMMAND_BODY))
-        .route("/v1/sessions/{id}/exec/{exec_id}", get(exec::result))
-        .route(
-            "/v1/sessions/{id}/processes",
-            limited(get(processes::list).post(processes::start), COMMAND_BODY),
-        )
-        .route("/v1/sessions/{id}/processes/{exec_id}", get(processes::show).delete(processes::end))
-        .route("/v1/sessions/{id}/processes/{exec_id}/signal", post(processes::signal))
-        .route("/v1/sessions/{id}/processes/{exec_id}/stdin", limited(post(processes::stdin), STDIN_BODY))
-        .route("/v1/sessions/{id}/processes/{exec_id}/resize", post(processes::resize))
-        .route("/v1/sessions/{id}/processes/{exec_id}/wait", get(processes::wait))
-        .route("/v1/sessions/{id}/processes/{exec_id}/logs", get(processes::logs))
-        .route("/v1/sessions/{id}/fs/write", limited(post(files::write), FILE_BODY))
-        .route("/v1/sessions/{id}/fs/read", get(files::read))
-        .route("/v1/sessions/{id}/fs/upload", limited(post(files::upload), UPLOAD_BODY))
-        .route("/v1/workspaces", get(workspaces::list).post(workspaces::create))
-        .route("/v1/workspaces/{id}", delete(workspaces::remove))
-        .route("/v1/workspaces/{id}/rename", post(workspaces::rename))
-        .route("/v1/workspaces/{id}/copy", post(workspaces::copy))
-        .route("/v1/workspaces/{id}/fs", get(workspace_files::list))
-        .route("/v1/workspaces/{id}/fs/write", limited(post(workspace_files::write), FILE_BODY))
-        .route("/v1/workspaces/{id}/fs/read", get(workspace_files::read))
-        .route("/v1/workspaces/{id}/fs/upload", limited(post(workspace_files::upload), UPLOAD_BODY))
-        .route("/v1/sessions/{id}/fs/list", get(file_tree::list))
-        .route("/v1/sessions/{id}/fs/stat", get(file_tree::stat))
-        .route("/v1/sessions/{id}/fs/mkdir", post(file_tree::make_directory))
-        .route("/v1/sessions/{id}/fs/move", post(file_tree::rename))
-        .route("/v1/sessions/{id}/fs/copy", post(file_tree::copy))
-        .route("/v1/sessions/{id}/fs/remove", delete(file_tree::remove))
-        .route("/v1/sessions/{id}/fs/chmod", post(file_tree::change_mode))
-        .route("/v1/sessions/{id}/fs/raw", get(file_raw::download).merge(unlimited(put(file_raw::upload))))
-        .route("/v1/sessions/{id}/fs/edit", limited(post(file_edit::edit), FILE_BODY))
-        .route("/v1/sessions/{id}/fs/watch", get(file_watch::watch))
-        .route("/v1/sessions/{id}/fs/search", post(file_search::search))
-        .route(
-            "/v1/sessions/{id}/fs/archive",
-            get(file_archive::download).merge(unlimited(put(file_archive::upload))),
-        )
+    table()
+        .split_for_parts()
+        .0
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))
@@ -105,15 +74,87 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .with_state(ApiState { sessions, guard })
 }
 
+/// Describes the service.
+pub(super) fn describe() -> OpenApi {
+    let mut document = table().into_openapi();
+    openapi::complete(&mut document);
+    document
+}
+
+/// The routes, one a line. A handler says by `#[utoipa::path]` which method and path it is for, with its parameters, its body,
+/// its successes, and under `x-error-codes` the error codes of its own; the comment above it is the text about it. Handlers of one line
+/// have one path. `OpenApiRouter::route` would add what is not described, and a test refuses it.
+fn table() -> OpenApiRouter<ApiState> {
+    let table = OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(health::show))
+        .routes(routes!(document::show))
+        .routes(routes!(sessions::list, sessions::create))
+        .routes(routes!(sessions::show, sessions::update, sessions::destroy))
+        .routes(routes!(events::of_session))
+        .routes(routes!(events::of_all))
+        .routes(routes!(sessions::stats))
+        .routes(limited(routes!(exec::run), COMMAND_BODY))
+        .routes(limited(routes!(exec::stream), COMMAND_BODY))
+        .routes(routes!(exec::result))
+        .routes(limited(routes!(processes::list, processes::start), COMMAND_BODY))
+        .routes(routes!(processes::show, processes::end))
+        .routes(routes!(processes::signal))
+        .routes(limited(routes!(processes::stdin), STDIN_BODY))
+        .routes(routes!(processes::resize))
+        .routes(routes!(processes::wait))
+        .routes(routes!(processes::logs))
+        .routes(routes!(tty::attach))
+        .routes(limited(routes!(files::write), FILE_BODY))
+        .routes(routes!(files::read))
+        .routes(limited(routes!(files::upload), UPLOAD_BODY))
+        .routes(routes!(workspaces::list, workspaces::create))
+        .routes(routes!(workspaces::remove))
+        .routes(routes!(workspaces::rename))
+        .routes(routes!(workspaces::copy))
+        .routes(routes!(workspace_files::list))
+        .routes(limited(routes!(workspace_files::write), FILE_BODY))
+        .routes(routes!(workspace_files::read))
+        .routes(limited(routes!(workspace_files::upload), UPLOAD_BODY));
+    file_calls::<WorkspacePathId>(file_calls::<PathId>(table))
+}
+
+/// The calls on files that a session and a workspace have alike, one a line. `D` is the description that `#[utoipa::path]` makes of
+/// the handler; `routes!` cannot name a handler that is generic.
+fn file_calls<P: FilePlace>(table: OpenApiRouter<ApiState>) -> OpenApiRouter<ApiState> {
+    table
+        .routes(file_call::<P, file_tree::__path_list>(get(file_tree::list::<P>)))
+        .routes(file_call::<P, file_tree::__path_stat>(get(file_tree::stat::<P>)))
+        .routes(file_call::<P, file_tree::__path_make_directory>(post(file_tree::make_directory::<P>)))
+        .routes(file_call::<P, file_tree::__path_rename>(post(file_tree::rename::<P>)))
+        .routes(file_call::<P, file_tree::__path_copy>(post(file_tree::copy::<P>)))
+        .routes(file_call::<P, file_tree::__path_remove>(delete(file_tree::remove::<P>)))
+        .routes(file_call::<P, file_tree::__path_change_mode>(post(file_tree::change_mode::<P>)))
+        .routes(file_call::<P, file_raw::__path_download>(get(file_raw::download::<P>)))
+        .routes(unlimited(file_call::<P, file_raw::__path_upload>(put(file_raw::upload::<P>))))
+        .routes(limited(file_call::<P, file_edit::__path_edit>(post(file_edit::edit::<P>)), FILE_BODY))
+        .routes(file_call::<P, file_watch::__path_watch>(get(file_watch::watch::<P>)))
+        .routes(file_call::<P, file_search::__path_search>(post(file_search::search::<P>)))
+        .routes(file_call::<P, file_archive::__path_download>(get(file_archive::download::<P>)))
+        .routes(unlimited(file_call::<P, file_archive::__path_upload>(put(file_archive::upload::<P>))))
+}
+
+fn file_call<P: FilePlace, D: utoipa::Path + SchemaReferences>(route: MethodRouter<ApiState>) -> Described {
+    let (mut schemas, mut paths, mut operation) = (Vec::new(), Paths::new(), D::operation());
+    D::schemas(&mut schemas);
+    let path = P::describe(&D::path(), &mut operation);
+    paths.add_path_operation(path, D::methods(), operation);
+    (schemas, paths, route)
+}
+
 /// Gives a route a limit of its own for its bodies.
-fn limited(route: MethodRouter<ApiState>, bytes: usize) -> MethodRouter<ApiState> {
+fn limited((schemas, paths, route): Described, bytes: usize) -> Described {
     let limited: MethodRouter<ApiState> = route.layer(DefaultBodyLimit::max(bytes));
-    limited.layer(Extension(BodyLimit(bytes)))
+    (schemas, paths, limited.layer(Extension(BodyLimit(bytes))))
 }
 
 /// Takes the limit off a route that streams its bodies to where only as much fits as fits.
-fn unlimited(route: MethodRouter<ApiState>) -> MethodRouter<ApiState> {
-    route.layer(DefaultBodyLimit::disable())
+fn unlimited((schemas, paths, route): Described) -> Described {
+    (schemas, paths, route.layer(DefaultBodyLimit::disable()))
 }
 
 async fn no_such_endpoint(uri: http::Uri) -> ApiError {

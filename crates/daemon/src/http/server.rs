@@ -8,14 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::Layer;
 
 use super::router;
 use super::stalled_writes::StalledWrites;
@@ -141,15 +142,18 @@ impl Server {
         &self,
         stream: Box<dyn Stream>,
         graceful: &GracefulShutdown,
-        place: Option<tokio::sync::OwnedSemaphorePermit>,
+        place: Option<OwnedSemaphorePermit>,
     ) {
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = http1::Builder::new()
+        let place = ConnectionPlace { _permit: place.map(Arc::new) };
+        let service = TowerToHyperService::new(Extension(place.clone()).layer(self.router.clone()));
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+        builder
+            .http1()
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
-            .max_buf_size(HEADER_BYTES)
-            .serve_connection(TokioIo::new(StalledWrites::bounded(stream, self.write_patience)), service);
-        let watched = graceful.watch(connection);
+            .max_buf_size(HEADER_BYTES);
+        let stream = TokioIo::new(StalledWrites::bounded(stream, self.write_patience));
+        let watched = graceful.watch(builder.serve_connection_with_upgrades(stream, service).into_owned());
         tokio::spawn(async move {
             if let Err(error) = watched.await {
                 tracing::debug!(%error, "a connection ended badly");
@@ -157,6 +161,13 @@ impl Server {
             drop(place);
         });
     }
+}
+
+/// A connection's place among those that there may be at once. Whoever takes a connection over for a protocol of its own takes
+/// its place as well.
+#[derive(Debug, Clone)]
+pub(super) struct ConnectionPlace {
+    _permit: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// How many connections there may be at once: half of the open files stay for sessions.

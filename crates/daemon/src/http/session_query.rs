@@ -4,9 +4,15 @@ use axum::extract::{FromRequestParts, Query};
 use http::HeaderValue;
 use http::request::Parts;
 use jiff::Timestamp;
+use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::label::check_key;
 use sandkasten_api::limits::MAX_PAGE;
+use sandkasten_api::name::SessionName;
+use sandkasten_api::schema::{Cursor, ImageName, LabelCondition, PageSize, StatusCondition};
 use sandkasten_api::session::SessionStatus;
+
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::api_error::ApiError;
 use crate::session::{Listing, Position};
@@ -18,6 +24,41 @@ pub(super) struct SessionQuery {
     pub(super) listing: Listing,
     /// The parameters without `cursor`, to ask for the next page with.
     parameters: Vec<(String, String)>,
+}
+
+/// The parameters by name, for the document alone.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(
+    dead_code,
+    reason = "the parameters are read one by one, because two of them may be given several times"
+)]
+struct Parameters {
+    /// Sessions that have this label, or this label with this value; given several times, all of them.
+    #[param(value_type = Option<Vec<LabelCondition>>, nullable = false)]
+    label: Vec<String>,
+    /// Sessions in one of these states, ended ones of the last day included; absent: live ones.
+    #[param(value_type = Option<Vec<StatusCondition>>, nullable = false)]
+    status: Vec<SessionStatus>,
+    /// Sessions that started from this image.
+    #[param(value_type = Option<ImageName>)]
+    image: String,
+    /// Sessions on this workspace.
+    workspace_id: Option<WorkspaceId>,
+    /// The session of this name.
+    name: Option<SessionName>,
+    /// The most sessions; absent: all that live, or 1,000 where ended ones are asked for.
+    #[param(value_type = Option<PageSize>)]
+    limit: usize,
+    /// What the `Link` of the page before has.
+    #[param(value_type = Option<Cursor>)]
+    cursor: String,
+}
+
+impl IntoParams for SessionQuery {
+    fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        Parameters::into_params(place)
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for SessionQuery {

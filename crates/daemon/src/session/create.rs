@@ -233,6 +233,7 @@ impl Inner {
                 ended: None,
                 reason: None,
             }),
+            terminals: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         })
     }

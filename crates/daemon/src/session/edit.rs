@@ -93,10 +93,10 @@ impl FileSpace {
         change: Change,
         expected: Option<String>,
     ) -> Result<Edited, EditError> {
-        let root = self.root();
-        let turn = std::sync::Arc::clone(&self.edits).lock_owned().await;
+        let (root, held) = (self.root(), self.held.clone());
+        let turn = self.edits().lock_owned().await;
         let edited = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
+            let _turn = (turn, held);
             let failed = |error: FileError| EditError::Session(error.into());
             let (old, version) = root.read_whole(path.as_str(), MAX_EDIT_BYTES).map_err(failed)?;
             let found = sha256(&old);

@@ -66,6 +66,8 @@ pub(crate) enum Audience {
     Client,
     /// Nobody: it runs until its end, whoever comes and goes.
     Nobody,
+    /// Nobody yet: it waits, once as much is kept as may be, for the first to come.
+    Awaited,
 }
 
 /// What happens while something runs. An end is the last event.
@@ -168,6 +170,7 @@ impl ExecOptions {
             hearing: match self.audience {
                 Audience::Client => Hearing::Paced,
                 Audience::Nobody => Hearing::EndOnly,
+                Audience::Awaited => Hearing::Awaited,
             },
         };
         let (environment, directory) = (self.environment, self.directory);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sandkasten_isolation::host::{FileVersion, PendingFile, RootDirectory};
 
+use super::workspace_files::HeldWorkspace;
 use super::{FilePath, FileSpace, SessionError};
 
 /// How much is read and written at once.
@@ -23,6 +24,7 @@ pub(crate) struct OpenFile {
 #[derive(Debug)]
 pub(crate) struct Upload {
     root: Arc<RootDirectory>,
+    held: Option<Arc<HeldWorkspace>>,
     /// None while a piece is written, and at the end.
     pending: Option<PendingFile>,
 }
@@ -43,7 +45,7 @@ impl FileSpace {
     /// [`SessionError::File`].
     pub(crate) async fn upload(&self, path: FilePath, mode: Option<u32>) -> Result<Upload, SessionError> {
         let pending = self.call(move |root| root.begin_write(path.as_str(), mode)).await?;
-        Ok(Upload { root: self.root(), pending: Some(pending) })
+        Ok(Upload { root: self.root(), held: self.held.clone(), pending: Some(pending) })
     }
 }
 
@@ -82,8 +84,12 @@ impl Upload {
     /// [`SessionError::File`].
     pub(crate) async fn finish(mut self) -> Result<(), SessionError> {
         let Some(pending) = self.pending.take() else { return Ok(()) };
-        let root = Arc::clone(&self.root);
-        let finished = tokio::task::spawn_blocking(move || root.finish_write(pending)).await;
+        let (root, held) = (Arc::clone(&self.root), self.held.take());
+        let finished = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            root.finish_write(pending)
+        })
+        .await;
         Ok(finished.map_err(|source| SessionError::Task { source })??)
     }
 }

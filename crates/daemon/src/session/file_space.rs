@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::file_watch::WatchLimits;
 use super::glob::Glob;
+use super::workspace_files::HeldWorkspace;
 use super::{FilePath, SessionError};
 
 /// How many operations that go through trees run at once; more wait. They hold a thread and a descriptor for each level.
@@ -24,26 +25,50 @@ const BOUNDS: TreeBounds =
 #[derive(Debug, Clone)]
 pub(crate) struct FileSpace {
     root: Arc<RootDirectory>,
+    pub(super) turns: Arc<Turns>,
+    /// Those of the workspace that a session has, where others edit as well.
+    pub(super) workspace: Option<Arc<Turns>>,
+    /// A workspace without a session, which is not to go while anything is done in it, also for a client that has gone.
+    pub(super) held: Option<Arc<HeldWorkspace>>,
+}
+
+/// What those who use the same files wait for, and what ends their watches.
+#[derive(Debug)]
+pub(super) struct Turns {
     walks: Arc<Semaphore>,
     /// Archives wait for their clients, and so keep others of them waiting, but nothing else.
     pub(super) archives: Arc<Semaphore>,
     /// Held by an edit, so that of two none is lost between the last look at the file and its replacement.
-    pub(super) edits: Arc<tokio::sync::Mutex<()>>,
-    /// Tells watches that the session has ended.
-    pub(super) closed: Arc<tokio::sync::watch::Sender<bool>>,
-    pub(super) watch_limits: Arc<OnceLock<WatchLimits>>,
+    edits: Arc<tokio::sync::Mutex<()>>,
+    /// Tells watches that the session has ended, or the workspace has gone.
+    pub(super) closed: tokio::sync::watch::Sender<bool>,
+    pub(super) watch_limits: OnceLock<WatchLimits>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self {
+            walks: Arc::new(Semaphore::new(WALKS)),
+            archives: Arc::new(Semaphore::new(WALKS)),
+            edits: Arc::default(),
+            closed: tokio::sync::watch::Sender::default(),
+            watch_limits: OnceLock::default(),
+        }
+    }
 }
 
 impl FileSpace {
     pub(crate) fn new(root: RootDirectory) -> Self {
-        Self {
-            root: Arc::new(root),
-            walks: Arc::new(Semaphore::new(WALKS)),
-            archives: Arc::new(Semaphore::new(WALKS)),
-            edits: Arc::default(),
-            closed: Arc::default(),
-            watch_limits: Arc::default(),
-        }
+        Self::with_turns(root, Arc::default())
+    }
+
+    pub(super) fn with_turns(root: RootDirectory, turns: Arc<Turns>) -> Self {
+        Self { root: Arc::new(root), turns, workspace: None, held: None }
+    }
+
+    /// What an edit holds.
+    pub(super) fn edits(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.workspace.as_ref().unwrap_or(&self.turns).edits)
     }
 
     pub(super) fn root(&self) -> Arc<RootDirectory> {
@@ -126,7 +151,7 @@ impl FileSpace {
         work: impl FnOnce(&RootDirectory) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, SessionError> {
         // Never closed. The permit goes with the work, which goes on where the request is given up.
-        let permit = Arc::clone(&self.walks).acquire_owned().await.ok();
+        let permit = Arc::clone(&self.turns.walks).acquire_owned().await.ok();
         self.call(move |root| {
             let _permit = permit;
             work(root)
@@ -138,8 +163,12 @@ impl FileSpace {
         &self,
         work: impl FnOnce(&RootDirectory) -> Result<T, FileError> + Send + 'static,
     ) -> Result<T, SessionError> {
-        let root = self.root();
-        let done = tokio::task::spawn_blocking(move || work(&root)).await;
+        let (root, held) = (self.root(), self.held.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            work(&root)
+        })
+        .await;
         Ok(done.map_err(|source| SessionError::Task { source })??)
     }
 }

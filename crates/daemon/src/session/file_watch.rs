@@ -1,4 +1,4 @@
-//! Watching files of a session: how many watches there may be, and waiting for changes without a thread.
+//! Watching files of a session or a workspace: how many watches there may be, and waiting for changes without a thread.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use sandkasten_isolation::host::{
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 
+use super::file_space::Turns;
 use super::{FilePath, FileSpace, SessionError};
 
 /// The kernel's limits are those of the daemon's user, which other programs share. No more than this is ever taken of them,
@@ -59,7 +60,7 @@ impl WatchLimits {
     }
 }
 
-/// A watch on a directory of a session. It does not keep the session from expiring.
+/// A watch on a directory of a session or a workspace. It keeps neither from its end.
 #[derive(Debug)]
 pub(crate) struct FileWatch {
     root: Arc<RootDirectory>,
@@ -68,6 +69,8 @@ pub(crate) struct FileWatch {
     readable: AsyncFd<Arc<OwnedFd>>,
     closed: watch::Receiver<bool>,
     _permit: WatchPermit,
+    /// Those of a workspace, which would else go with the request that began the watch.
+    _turns: Option<Arc<Turns>>,
 }
 
 /// What a watch has waited for.
@@ -75,7 +78,7 @@ pub(crate) struct FileWatch {
 pub(crate) enum Awaited {
     /// There is something to read.
     Changes,
-    /// The session has ended.
+    /// The session has ended, or the workspace has gone.
     End,
 }
 
@@ -90,8 +93,8 @@ impl FileSpace {
         depth: WatchDepth,
         limits: &WatchLimits,
     ) -> Result<FileWatch, SessionError> {
-        let limits = self.watch_limits.get_or_init(|| limits.part());
-        let closed = self.closed.subscribe();
+        let limits = self.turns.watch_limits.get_or_init(|| limits.part());
+        let closed = self.turns.closed.subscribe();
         let unwatchable = || FileError::Unwatchable { path: path.as_str().to_owned() };
         let permit = limits.streams.take().ok_or_else(unwatchable)?;
         let bounds = WatchBounds { allowance: Arc::clone(&limits.directories), tree: BOUNDS };
@@ -105,22 +108,27 @@ impl FileSpace {
             reason = "its successor is unsafe, for descriptors that are not owned; this one is"
         )]
         let readable = AsyncFd::new(tree.events()).map_err(failed)?;
-        Ok(FileWatch { root: self.root(), tree: Some(tree), readable, closed, _permit: permit })
+        Ok(FileWatch { root: self.root(), tree: Some(tree), readable, closed, _permit: permit, _turns: None })
     }
 
-    /// Ends all watches: the session has ended.
+    /// Ends all watches: the session has ended, or the workspace has gone.
     pub(super) fn close(&self) {
-        self.closed.send_replace(true);
+        self.turns.closed.send_replace(true);
     }
 }
 
 impl FileWatch {
+    /// Keeps what others of the same files share for as long as the watch.
+    pub(super) fn holding(self, turns: Arc<Turns>) -> Self {
+        Self { _turns: Some(turns), ..self }
+    }
+
     /// How many directories are watched.
     pub(crate) fn directories(&self) -> usize {
         self.tree.as_ref().map_or(0, TreeWatch::directories)
     }
 
-    /// Waits for changes, or for the end of the session. Cancel-safe.
+    /// Waits for changes, or for the end of the session or workspace. Cancel-safe.
     pub(crate) async fn wait(&mut self) -> Awaited {
         let is_drained = self.tree.as_ref().is_none_or(TreeWatch::is_drained);
         let is_moving = self.tree.as_ref().is_some_and(TreeWatch::is_moving);

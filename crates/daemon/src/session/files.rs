@@ -12,7 +12,11 @@ use super::file_watch::FileWatch;
 use super::live::InUse;
 use super::{LiveSession, SessionError, Sessions};
 
-/// A path below `/workspace`, absolute and without dots. What links do with it is decided inside the sandbox.
+/// The path of a workspace from itself on.
+const WORKSPACE_ITSELF: &str = ".";
+
+/// A path in a workspace, without `..`: absolute as a session sees it, or from the workspace on where there is no session. What
+/// links do with it is decided inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilePath(String);
 
@@ -96,20 +100,33 @@ impl FilePath {
         if !printable || base.is_empty() || base.len() > 255 || matches!(base, "." | "..") {
             return Err(InvalidPath::Name { name: name.chars().take(64).collect() });
         }
-        Ok(Self(format!("{}/{base}", self.0)))
+        Ok(Self(self.show_below(base.as_bytes())))
+    }
+
+    /// Returns the path of what is below this directory, for people; bytes that are no UTF-8 are replaced.
+    pub(crate) fn show_below(&self, below: &[u8]) -> String {
+        match (self.0.as_str(), String::from_utf8_lossy(below)) {
+            (base, below) if below.is_empty() => base.to_owned(),
+            (WORKSPACE_ITSELF, below) => below.into_owned(),
+            (base, below) => format!("{base}/{below}"),
+        }
     }
 
     /// Parses a path of a request about a workspace alone: relative to it, with or without a slash in front, or absolute as a
-    /// session sees it.
+    /// session sees it. It becomes one from the workspace on, and a dot where it is the workspace itself.
     ///
     /// # Errors
     /// [`InvalidPath`].
     pub(crate) fn in_workspace(path: &str) -> Result<Self, InvalidPath> {
         let rest = path.strip_prefix(WORKSPACE_DIRECTORY);
-        if path.starts_with('/') && !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-            return Self::parse(&format!(".{path}"));
-        }
-        Self::parse(path)
+        let seen_inside = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let Self(inside) = if path.starts_with('/') && !seen_inside {
+            Self::parse(&format!(".{path}"))?
+        } else {
+            Self::parse(path)?
+        };
+        let below = inside.strip_prefix(WORKSPACE_DIRECTORY).and_then(|rest| rest.strip_prefix('/'));
+        Ok(Self(below.unwrap_or(WORKSPACE_ITSELF).to_owned()))
     }
 
     /// Returns the paths of files of these names in this directory.
@@ -120,19 +137,13 @@ impl FilePath {
         files.into_iter().map(|(name, content)| Ok((self.join(&name)?, content))).collect()
     }
 
-    /// Returns the path from `/workspace` on; a dot where it is that directory itself.
-    pub(crate) fn relative(&self) -> &str {
-        let rest = self.0.strip_prefix(WORKSPACE_DIRECTORY).unwrap_or_default();
-        rest.strip_prefix('/').unwrap_or(".")
-    }
-
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Whether this is the workspace itself, which can be neither moved nor removed.
     pub(crate) fn is_workspace(&self) -> bool {
-        self.0 == WORKSPACE_DIRECTORY
+        matches!(self.0.as_str(), WORKSPACE_DIRECTORY | WORKSPACE_ITSELF)
     }
 }
 
@@ -176,7 +187,10 @@ impl Sessions {
     pub(crate) async fn files(&self, id: &SessionId) -> Result<SessionFiles, SessionError> {
         let session = self.find(id).await?;
         self.note_use(&session, None);
-        Ok(SessionFiles { space: session.files.clone(), _in_use: InUse::new(&session), session })
+        let mut space = session.files.clone();
+        space.workspace =
+            session.workspace.as_ref().map(|workspace| self.inner.workspace_turns.of(workspace));
+        Ok(SessionFiles { space, _in_use: InUse::new(&session), session })
     }
 
     /// Begins to watch a directory of a session.
@@ -268,12 +282,12 @@ mod tests {
     #[test]
     fn paths_of_a_workspace_are_relative_to_it_however_they_begin() {
         for path in ["a/b", "/a/b", "//a/./b", "/workspace/a/b", "x/../a/b", "/x/../a/b"] {
-            assert_eq!(FilePath::in_workspace(path).expect(path).relative(), "a/b");
+            assert_eq!(FilePath::in_workspace(path).expect(path).as_str(), "a/b");
         }
         for path in ["/", ".", "/workspace", "/workspace/", "./"] {
-            assert_eq!(FilePath::in_workspace(path).expect(path).relative(), ".");
+            assert_eq!(FilePath::in_workspace(path).expect(path).as_str(), ".");
         }
-        assert_eq!(FilePath::in_workspace("/workspacex").expect("a name").relative(), "workspacex");
+        assert_eq!(FilePath::in_workspace("/workspacex").expect("a name").as_str(), "workspacex");
         for path in ["..", "/..", "/../x", "a/../../x", "/workspace/../etc"] {
             assert!(matches!(FilePath::in_workspace(path), Err(InvalidPath::Outside { .. })), "{path}");
         }

@@ -1,9 +1,8 @@
 //! Patterns of file names, compiled to regular expressions, which match in linear time whatever they say.
 
 use regex::bytes::{Regex, RegexBuilder};
+use sandkasten_api::limits::MAX_GLOB_BYTES;
 
-/// The longest pattern, in bytes.
-const LONGEST: usize = 1_024;
 /// How large the compiled form may get.
 const COMPILED_BYTES: usize = 1 << 20;
 
@@ -19,7 +18,7 @@ pub(crate) struct Glob {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InvalidGlob {
     /// It is longer than anybody means it.
-    #[error("the glob has {bytes} bytes, allowed are 1 to {LONGEST}")]
+    #[error("the glob has {bytes} bytes, allowed are 1 to {MAX_GLOB_BYTES}")]
     Length {
         /// How long it is.
         bytes: usize,
@@ -38,7 +37,7 @@ impl Glob {
     /// # Errors
     /// [`InvalidGlob`].
     pub(crate) fn parse(glob: &str) -> Result<Self, InvalidGlob> {
-        if glob.is_empty() || glob.len() > LONGEST {
+        if glob.is_empty() || glob.len() > MAX_GLOB_BYTES {
             return Err(InvalidGlob::Length { bytes: glob.len() });
         }
         let malformed = || InvalidGlob::Malformed { glob: glob.to_owned() };

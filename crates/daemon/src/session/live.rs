@@ -57,6 +57,8 @@ pub(crate) struct LiveSession {
     /// The most memory it used before the measurement began anew, in bytes.
     pub(super) memory_peak: AtomicU64,
     pub(super) activity: Mutex<Activity>,
+    /// Held by who looks for a terminal, and starts it where there is none.
+    pub(super) terminals: tokio::sync::Mutex<()>,
     /// Held by who changes what a client may change.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
@@ -120,6 +122,7 @@ impl LiveSession {
                 ended: None,
                 reason: None,
             }),
+            terminals: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         };
         Ok((session, jobs))
@@ -223,10 +226,10 @@ impl LiveSession {
 
 /// Keeps a session from expiring for as long as it lives.
 #[derive(Debug)]
-pub(super) struct InUse(Arc<LiveSession>);
+pub(crate) struct InUse(Arc<LiveSession>);
 
 impl InUse {
-    pub(super) fn new(session: &Arc<LiveSession>) -> Self {
+    pub(crate) fn new(session: &Arc<LiveSession>) -> Self {
         session.activity().in_use += 1;
         Self(Arc::clone(session))
     }

@@ -5,6 +5,7 @@ mod crash;
 mod create;
 mod edit;
 mod end;
+mod escape_sequence;
 mod events;
 mod exec;
 mod file_content;
@@ -26,15 +27,18 @@ mod plan;
 mod process_groups;
 mod processes;
 mod relay;
+mod replay;
 mod resume;
 mod run_command;
 mod run_process;
 mod search;
 mod session_error;
 mod shell_slot;
+mod terminal;
 mod unified_diff;
 mod update;
 mod verdict;
+mod workspace_files;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -71,16 +75,19 @@ pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use job::{Job, JobEnd, RequestKey, milliseconds};
 pub(crate) use listing::{Listing, Position};
-pub(crate) use live::LiveSession;
+pub(crate) use live::{InUse, LiveSession};
 pub(crate) use output_text::OutputText;
-pub(crate) use processes::{LogEvent, ProcessError};
+pub(crate) use processes::{Following, Listening, LogEvent, ProcessError};
+pub(crate) use replay::Replay;
 pub(crate) use search::{Pattern, Search};
 pub(crate) use session_error::SessionError;
 pub(crate) use unified_diff::UnifiedDiff;
 pub(crate) use update::Update;
 pub(crate) use verdict::parse_signal;
+pub(crate) use workspace_files::{MissingWorkspace, WorkspaceFiles};
 
 use file_watch::WatchLimits;
+use workspace_files::WorkspaceTurns;
 
 /// The runner's program, embedded by the build script.
 static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
@@ -106,6 +113,7 @@ struct Inner {
     store: Store,
     workspaces: Workspaces,
     watch_limits: WatchLimits,
+    workspace_turns: WorkspaceTurns,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     /// Creates that are under way, which count against the limit as well.
     creating: std::sync::atomic::AtomicUsize,
@@ -157,6 +165,7 @@ impl Sessions {
                 store,
                 workspaces,
                 watch_limits: WatchLimits::of_this_host(),
+                workspace_turns: WorkspaceTurns::default(),
                 live: RwLock::default(),
                 creating: std::sync::atomic::AtomicUsize::new(0),
                 expiry_changed: Notify::new(),
@@ -269,7 +278,7 @@ impl Sessions {
 
     /// Notes a use of a session, with the shell's directory where it has become known. Written down in the background: no
     /// answer depends on it.
-    fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
+    pub(crate) fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
         let now = now();
         let cwd = session.touch(now, cwd);
         let (store, session) = (self.inner.store.clone(), Arc::clone(session));

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sandkasten_api::process::ProcessKind;
 use sandkasten_api::verdict::Reason;
 use sandkasten_protocol::{Finished, Request};
 
@@ -70,7 +71,9 @@ impl Outcome {
         };
         let bounds = bounds(running, status, measured).await;
         let verdict = judge(cause, measured, bounds);
-        if verdict.reason != Reason::Exit {
+        let quick = running.job.note().kind == ProcessKind::Exec;
+        // Of the plain end of an exec, which is what matters most for speed, the runner knows enough.
+        if verdict.reason != Reason::Exit || !quick {
             note_end(running, NotedEnd { duration_ms, cwd: self.cwd.clone(), verdict: verdict.clone() });
         }
         Ok(JobEnd {

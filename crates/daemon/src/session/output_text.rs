@@ -3,41 +3,20 @@
 //! Raw text only has its invalid UTF-8 replaced. Plain text also loses its ANSI sequences (ECMA-48) and has CR LF
 //! turned into LF. A sequence or character that is cut by the end of a piece is carried over to the next.
 
+use super::escape_sequence::{SequenceScanner, Step};
+
 /// Turns pieces of output into text.
 #[derive(Debug)]
 pub(crate) struct OutputText {
     raw: bool,
-    state: State,
+    scanner: SequenceScanner,
     /// Bytes of a character, or a CR, that the next piece decides about.
     held: Vec<u8>,
-    sequence_bytes: usize,
 }
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Text,
-    /// Behind ESC.
-    Escape,
-    /// Behind ESC and intermediate bytes.
-    Intermediate,
-    /// In a control sequence, behind ESC [.
-    Control,
-    /// In a string: OSC, DCS, SOS, PM or APC.
-    String,
-    /// In a string, behind ESC.
-    StringEscape,
-}
-
-const ESCAPE: u8 = 0x1b;
-const BELL: u8 = 0x07;
-const CANCEL: u8 = 0x18;
-const SUBSTITUTE: u8 = 0x1a;
-/// A string that is longer than any in use was none: what follows is shown.
-const MAX_SEQUENCE_BYTES: usize = 4_096;
 
 impl OutputText {
     pub(crate) fn new(raw: bool) -> Self {
-        Self { raw, state: State::Text, held: Vec::new(), sequence_bytes: 0 }
+        Self { raw, scanner: SequenceScanner::default(), held: Vec::new() }
     }
 
     /// Takes a piece of output and returns the text that is certain by now.
@@ -61,43 +40,16 @@ impl OutputText {
 
     fn strip(&mut self, bytes: &[u8], text: &mut Vec<u8>) {
         for &byte in bytes {
-            if self.state == State::Text {
-                match byte {
-                    ESCAPE => {
-                        self.state = State::Escape;
-                        self.sequence_bytes = 0;
-                    }
-                    b'\n' if text.last() == Some(&b'\r') => {
-                        text.pop();
-                        text.push(b'\n');
-                    }
-                    byte => text.push(byte),
+            match self.scanner.step(byte) {
+                Step::Text if byte == b'\n' && text.last() == Some(&b'\r') => {
+                    text.pop();
+                    text.push(b'\n');
                 }
-                continue;
+                Step::Text => text.push(byte),
+                // A line break that breaks a sequence is one all the same.
+                Step::Broken if byte == b'\n' => text.push(byte),
+                Step::Begin | Step::Inside | Step::End | Step::Broken => {}
             }
-            self.sequence_bytes += 1;
-            self.state = self.next_state(byte);
-            // A line break inside a sequence ends it in any terminal's user's eyes, and is shown.
-            if self.state == State::Text && byte == b'\n' {
-                text.push(byte);
-            }
-        }
-    }
-
-    fn next_state(&self, byte: u8) -> State {
-        if matches!(byte, CANCEL | SUBSTITUTE | b'\n') || self.sequence_bytes > MAX_SEQUENCE_BYTES {
-            return State::Text;
-        }
-        match (self.state, byte) {
-            (State::String, BELL) | (State::StringEscape, b'\\') => State::Text,
-            (State::String | State::StringEscape, ESCAPE) => State::StringEscape,
-            (State::String | State::StringEscape, _) => State::String,
-            (_, ESCAPE) => State::Escape,
-            (State::Escape, b'[') => State::Control,
-            (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => State::String,
-            (State::Escape | State::Intermediate, 0x20..=0x2f) => State::Intermediate,
-            (State::Control, 0x00..=0x3f) => State::Control,
-            _ => State::Text,
         }
     }
 

@@ -85,6 +85,25 @@ pub(crate) enum LogEvent {
     Failure(ProcessError),
 }
 
+/// How a client listens to a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listening {
+    /// To what there is by now.
+    Once,
+    /// To the end; what it does not take in time it misses.
+    Free,
+    /// To the end; the process waits for it.
+    Paced,
+}
+
+/// A process that is followed.
+#[derive(Debug)]
+pub(crate) struct Following {
+    /// How many bytes each stream had had when it began.
+    pub(crate) written: [u64; 2],
+    pub(crate) events: mpsc::Receiver<LogEvent>,
+}
+
 /// Output of a process without a gap.
 #[derive(Debug)]
 pub(crate) struct Log {
@@ -169,7 +188,7 @@ impl Sessions {
         if !job.has_ended() {
             job.cancelled.notify_one();
             job.ended().await;
-        } else if job.note().kind == ProcessKind::Process {
+        } else if job.note().kind != ProcessKind::Exec {
             let group = session.groups.get(job.note().group);
             match blocking(move || group.kill_others(None)).await {
                 Err(ProcessError::Group(GroupError::Path(error)))
@@ -181,7 +200,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// Gives bytes to the standard input of a process.
+    /// Gives bytes to the standard input of a process, if there is room for them now.
     ///
     /// # Errors
     /// [`ProcessError`].
@@ -192,16 +211,31 @@ impl Sessions {
         bytes: Vec<u8>,
         close: bool,
     ) -> Result<(), ProcessError> {
-        let id = job.id;
         if job.has_ended() {
-            return Err(ProcessError::NotRunning { id });
+            return Err(ProcessError::NotRunning { id: job.id });
         }
-        let reply = self.ask(session, Request::Input(Input { job: id.number(), bytes, close })).await?;
-        match reply {
-            Reply::Done => Ok(()),
-            Reply::Full => Err(ProcessError::InputFull { id }),
-            Reply::NoSuchJob => Err(ProcessError::InputClosed { id }),
-            _ => Err(LinkError::Unexpected.into()),
+        let input = Input { job: job.id.number(), bytes, close, wait: false };
+        taken(job, self.ask(session, Request::Input(input)).await?)
+    }
+
+    /// Gives bytes to the standard input of a process as soon as there is room for them. Who drops this before it returns
+    /// takes back what was not given yet.
+    ///
+    /// # Errors
+    /// [`ProcessError`].
+    pub(crate) async fn feed_input(
+        &self,
+        session: &Arc<LiveSession>,
+        job: &Job,
+        bytes: Vec<u8>,
+        close: bool,
+    ) -> Result<(), ProcessError> {
+        let input = Input { job: job.id.number(), bytes, close, wait: true };
+        let mut link = Link::open(&session.socket, &Request::Input(input)).await?;
+        self.note_use(session, None);
+        match link.next().await? {
+            Incoming::Reply(reply) => taken(job, reply),
+            Incoming::Output(_) => Err(LinkError::Unexpected.into()),
         }
     }
 
@@ -250,7 +284,7 @@ impl Sessions {
         Ok(captured)
     }
 
-    /// Returns what is kept of the first stream from an offset on, up to the first gap: what is behind that is asked for next.
+    /// Returns what is kept of a stream from an offset on, up to the first gap: what is behind that is asked for next.
     ///
     /// # Errors
     /// [`ProcessError::NotFound`] where it is not kept any more.
@@ -259,13 +293,14 @@ impl Sessions {
         session: &Arc<LiveSession>,
         job: &Job,
         since: u64,
+        stream: Stream,
     ) -> Result<Log, ProcessError> {
         let mut log = Log { bytes: Vec::new(), offset: since };
         if !matches!(job.state(), JobState::Queued) {
             let Capture { head, tail } = job.capture();
             let most = head.saturating_add(tail);
             let pieces = self.pieces(session, job, since, |piece| {
-                if piece.stream == Stream::Output {
+                if piece.stream == stream {
                     log.add(&piece);
                 }
                 // A sound runner keeps no more.
@@ -284,7 +319,7 @@ impl Sessions {
         since: u64,
         mut take: impl FnMut(Piece) -> bool,
     ) -> Result<(), ProcessError> {
-        let mut link = self.attach(session, job, since, false).await?;
+        let mut link = self.attach(session, job, since, Listening::Once).await?;
         loop {
             match next_log_event(&mut link, job).await {
                 LogEvent::Output(piece) => {
@@ -307,10 +342,19 @@ impl Sessions {
         session: &Arc<LiveSession>,
         job: &Arc<Job>,
         since: u64,
-    ) -> Result<mpsc::Receiver<LogEvent>, ProcessError> {
+        listening: Listening,
+    ) -> Result<Following, ProcessError> {
+        if matches!(job.state(), JobState::Queued) {
+            return Err(ProcessError::NotRunning { id: job.id });
+        }
         let place = Arc::clone(&session.followers).try_acquire_owned();
         let place = place.map_err(|_| ProcessError::TooManyFollowers)?;
-        let mut link = self.attach(session, job, since, true).await?;
+        let mut link = self.attach(session, job, since, listening).await?;
+        let written = match link.next().await? {
+            Incoming::Reply(Reply::Attached { written }) => written,
+            Incoming::Reply(Reply::NoSuchJob) => return Err(ProcessError::NotFound { id: job.id }),
+            _ => return Err(LinkError::Unexpected.into()),
+        };
         let (events, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
         let job = Arc::clone(job);
         tokio::spawn(async move {
@@ -326,7 +370,7 @@ impl Sessions {
                 }
             }
         });
-        Ok(receiver)
+        Ok(Following { written, events: receiver })
     }
 
     async fn attach(
@@ -334,11 +378,26 @@ impl Sessions {
         session: &Arc<LiveSession>,
         job: &Job,
         since: u64,
-        follow: bool,
+        listening: Listening,
     ) -> Result<Link, ProcessError> {
-        let attach = Attach { job: job.id.number(), from: [since; 2], follow, hearing: Hearing::Free };
+        let (follow, hearing) = match listening {
+            Listening::Once => (false, Hearing::Free),
+            Listening::Free => (true, Hearing::Free),
+            Listening::Paced => (true, Hearing::Paced),
+        };
+        let attach = Attach { job: job.id.number(), from: [since; 2], follow, hearing };
         self.note_use(session, None);
         Ok(Link::open(&session.socket, &Request::Attach(attach)).await?)
+    }
+}
+
+/// What the runner says of input.
+fn taken(job: &Job, reply: Reply) -> Result<(), ProcessError> {
+    match reply {
+        Reply::Done => Ok(()),
+        Reply::Full => Err(ProcessError::InputFull { id: job.id }),
+        Reply::NoSuchJob => Err(ProcessError::InputClosed { id: job.id }),
+        _ => Err(LinkError::Unexpected.into()),
     }
 }
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::{MAX_LIST_ENTRIES, MAX_TREE_ENTRIES};
-use sandkasten_isolation::host::{ListOptions, Listing, PathError, RootDirectory, TreeBounds};
+use sandkasten_isolation::host::{ListOptions, Listing, PathError, Reserve, RootDirectory, TreeBounds};
 use sandkasten_isolation::plan::WORKSPACE_OWNER;
 
-use super::{OpenWorkspace, WorkspaceError, Workspaces};
+use super::{MIN_FREE_FILES, OpenWorkspace, WorkspaceError, Workspaces};
 
 /// How much of a directory is looked at for a listing.
 const LISTED: TreeBounds = TreeBounds { entries: MAX_TREE_ENTRIES, depth: 1, time: Duration::from_secs(30) };
@@ -31,7 +31,7 @@ impl Workspaces {
         let sizes = files.iter().map(|file| u64::try_from(file.content.len()).unwrap_or(u64::MAX));
         self.require_room(sizes.fold(0, u64::saturating_add))?;
         let workspace = self.open_or_make(id)?;
-        let root = workspace.root()?;
+        let root = self.root_of(&workspace)?;
         let written = files.iter().try_for_each(|file| root.write(&file.path, &file.content, file.mode));
         if let Err(error) = written {
             // The failure at hand is the client's to know; an empty workspace more is none.
@@ -51,7 +51,7 @@ impl Workspaces {
         path: &str,
         limit: u64,
     ) -> Result<(Vec<u8>, bool), WorkspaceError> {
-        Ok(self.open(id)?.root()?.read(path, limit)?)
+        Ok(self.root_of(&self.open(id)?)?.read(path, limit)?)
     }
 
     /// Lists a directory by name, and says whether there is more in it. Blocking.
@@ -60,13 +60,17 @@ impl Workspaces {
     /// As [`Workspaces::read_file`].
     pub(crate) fn list_directory(&self, id: &WorkspaceId, path: &str) -> Result<Listing, WorkspaceError> {
         let options = ListOptions { levels: 1, most: MAX_LIST_ENTRIES, keep: &|_| true, bounds: LISTED };
-        Ok(self.open(id)?.root()?.list(path, &options)?)
+        Ok(self.root_of(&self.open(id)?)?.list(path, &options)?)
     }
-}
 
-impl OpenWorkspace {
-    fn root(&self) -> Result<RootDirectory, PathError> {
-        let directory = self.directory.try_clone().map_err(PathError::of("use", &self.path))?;
-        Ok(RootDirectory::new(directory, WORKSPACE_OWNER))
+    /// Returns the directory of a workspace, in which everything is done as its owner, and nothing is made of what the disk is to
+    /// keep free.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn root_of(&self, workspace: &OpenWorkspace) -> Result<RootDirectory, PathError> {
+        let directory = workspace.directory.try_clone().map_err(PathError::of("use", &workspace.path))?;
+        let reserve = Reserve { bytes: self.0.min_free_mb.saturating_mul(1 << 20), files: MIN_FREE_FILES };
+        Ok(RootDirectory::new(directory, WORKSPACE_OWNER).with_reserve(reserve))
     }
 }

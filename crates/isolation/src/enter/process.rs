@@ -20,7 +20,7 @@ pub struct StartProcess<'a> {
     pub environment: &'a [String],
     /// Which descriptor becomes which number.
     pub descriptors: &'a [(BorrowedFd<'a>, RawFd)],
-    /// The working directory. None shares the runner's own, and its umask.
+    /// The working directory. None shares the runner's own, and its umask, which begins at 022.
     pub directory: Option<&'a str>,
     /// The process group to join: its `cgroup.procs`, or in v1 `tasks`, as the daemon has opened it. None is the
     /// session's first one.

@@ -16,8 +16,8 @@ pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;
 pub use root_directory::{
     ChangeKind, Copied, Entry, EntryKind, Existing, FileChange, FileError, FileVersion, ListOptions, Listing,
-    Parents, PendingFile, RemovalDepth, RootDirectory, TreeBounds, TreeWatch, TreeWriter, Unreadable,
-    VisitEnd, Visited, WatchAllowance, WatchBounds, WatchDepth, WatchEvent, WatchPermit,
+    Parents, PendingFile, RemovalDepth, Reserve, RootDirectory, TreeBounds, TreeWatch, TreeWriter,
+    Unreadable, VisitEnd, Visited, WatchAllowance, WatchBounds, WatchDepth, WatchEvent, WatchPermit,
 };
 pub use runner_image::{RunnerImage, RunnerImageError};
 pub use sandbox_process::{ProcessEnd, ProcessError, SandboxProcess};

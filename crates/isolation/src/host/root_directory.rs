@@ -16,6 +16,7 @@ mod pending_file;
 mod permissions;
 mod removal;
 mod rename;
+mod reserve;
 mod tree_watch;
 mod tree_writer;
 mod visit;
@@ -43,6 +44,7 @@ pub use listing::{ListOptions, Listing};
 pub use pending_file::PendingFile;
 pub use removal::RemovalDepth;
 pub use rename::Existing;
+pub use reserve::Reserve;
 pub use tree_watch::{TreeWatch, WatchBounds, WatchDepth};
 pub use tree_writer::TreeWriter;
 pub use visit::{Unreadable, VisitEnd, Visited};
@@ -58,14 +60,54 @@ const PROC_SUPER_MAGIC: u64 = 0x9fa0;
 #[derive(Debug)]
 pub struct RootDirectory {
     root: OwnedFd,
-    user: u32,
+    actor: Actor,
+    reserve: Reserve,
+}
+
+/// With whose rights everything in a root directory is done.
+#[derive(Debug, Clone, Copy)]
+enum Actor {
+    /// The user of the host with this uid and gid.
+    User(u32),
+    /// Whoever runs this process, who has taken these permission bits from what they make.
+    Caller { umask: u32 },
 }
 
 impl RootDirectory {
     /// Wraps a directory, in which everything is done as the user with this uid and gid of the host.
     #[must_use]
     pub fn new(root: OwnedFd, user: u32) -> Self {
-        Self { root, user }
+        Self { root, actor: Actor::User(user), reserve: Reserve::default() }
+    }
+
+    /// Wraps a directory in which everything is done with the rights that this process has, as in its user's own files: those on
+    /// other mounts below belong to it. What a [`TreeWriter`] makes has none of the permission bits of `umask`.
+    #[must_use]
+    pub fn of_caller(root: OwnedFd, umask: u32) -> Self {
+        Self { root, actor: Actor::Caller { umask }, reserve: Reserve::default() }
+    }
+
+    /// The permission bits that an entry gets of those that it is to have.
+    fn permitted(&self, mode: u32) -> u32 {
+        match self.actor {
+            Actor::User(_) => mode & 0o777,
+            Actor::Caller { umask } => mode & 0o777 & !umask,
+        }
+    }
+
+    /// How a name below is opened: no link, no way up, and no other mount, but where the mounts are the caller's as well.
+    fn one_name(&self) -> ResolveFlags {
+        let single = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        match self.actor {
+            Actor::User(_) => single | ResolveFlags::NO_XDEV,
+            Actor::Caller { .. } => single,
+        }
+    }
+
+    /// The same, where whatever is made leaves this much of the filesystem free.
+    #[must_use]
+    pub fn with_reserve(self, reserve: Reserve) -> Self {
+        Self { reserve, ..self }
     }
 
     /// Reads at most `limit` bytes of a regular file and says whether it goes on behind them. Blocking.
@@ -88,13 +130,14 @@ impl RootDirectory {
     }
 
     /// Runs `work` with the filesystem ids of the sandbox user, and so without the capabilities that override file
-    /// permissions.
+    /// permissions; or as it is, where it is the caller's own.
     fn as_sandbox_user<T>(
         &self,
         path: &str,
         work: impl FnOnce() -> Result<T, FileError>,
     ) -> Result<T, FileError> {
-        let _identity = Identity::assume(self.user).map_err(|source| FileError::Other {
+        let Actor::User(user) = self.actor else { return work() };
+        let _identity = Identity::assume(user).map_err(|source| FileError::Other {
             action: "take the owner's ids for",
             path: path.to_owned(),
             source,
@@ -170,6 +213,7 @@ impl RootDirectory {
             Err(Errno::NOENT) if inside != b"/" => {
                 let (parent, name) = split(without_trailing_slashes(inside));
                 let above = self.open_parent(parent, path)?;
+                self.reserve.check(&above, path)?;
                 let made = match mkdirat(&above, name, Mode::from_raw_mode(0o755)) {
                     Ok(()) => true,
                     Err(Errno::EXIST) => false,

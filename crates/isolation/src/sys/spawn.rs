@@ -23,7 +23,7 @@ pub(crate) struct Spawn<'a> {
     pub(crate) filter: Option<&'a [Instruction]>,
     /// Which descriptor becomes which number; all others close.
     pub(crate) descriptors: &'a [(BorrowedFd<'a>, RawFd)],
-    /// Whose working directory and umask it has.
+    /// Whose working directory it has.
     pub(crate) directory: Directory<'a>,
     /// Whether descriptor 0 becomes its controlling terminal.
     pub(crate) terminal: bool,
@@ -46,13 +46,13 @@ pub(crate) enum Group<'a> {
     Join(BorrowedFd<'a>),
 }
 
-/// The working directory and umask of a started process.
+/// The working directory of a started process. Its umask is 022; with the directory, it shares that as well.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Directory<'a> {
     /// The caller's own, before and after the exec (`CLONE_FS`): that is how the runner knows a shell's directory
     /// without asking it.
     Shared,
-    /// This one, as its user may enter it, and a umask of 022.
+    /// This one, as its user may enter it.
     Own(&'a CString),
 }
 
@@ -188,11 +188,12 @@ fn become_program(
     if spawn.terminal && unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) } < 0 {
         return (4, number(io::Error::last_os_error()));
     }
-    if let Directory::Own(path) = spawn.directory {
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-        if let Err(error) = rustix::process::chdir(path) {
-            return (5, error.raw_os_error());
-        }
+    // Where the caller's own is shared, a process before may have changed it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    if let Directory::Own(path) = spawn.directory
+        && let Err(error) = rustix::process::chdir(path)
+    {
+        return (5, error.raw_os_error());
     }
     signals::reset_all();
     if let Some(filter) = spawn.filter

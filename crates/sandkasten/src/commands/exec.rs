@@ -8,6 +8,7 @@ use sandkasten_api::limits::MAX_TIMEOUT_MS;
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
+use crate::environment_argument::EnvironmentArguments;
 use crate::interrupt::Interrupts;
 use crate::session_reference::SessionReference;
 use crate::stream_command::stream_command;
@@ -23,6 +24,17 @@ pub(crate) struct ExecArguments {
     /// Milliseconds until the command is killed [default: the daemon's max_exec_timeout_ms]
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=MAX_TIMEOUT_MS))]
     timeout_ms: Option<u64>,
+
+    #[command(flatten)]
+    environment: EnvironmentArguments,
+
+    /// The directory to begin in, absolute; the shell stays there
+    #[arg(long, value_name = "DIRECTORY")]
+    cwd: Option<String>,
+
+    /// The shell that runs it: main, another name for another shell that runs beside it, or none for a fresh process
+    #[arg(long, value_name = "NAME")]
+    shell: Option<String>,
 
     /// Pass the output through untouched, escape sequences included
     #[arg(long)]
@@ -41,6 +53,9 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &ExecArguments) -> 
         cmd: Some(shell_quote::join(&arguments.command)),
         timeout_ms: arguments.timeout_ms,
         raw_output: arguments.raw,
+        env: arguments.environment.variables(),
+        cwd: arguments.cwd.clone(),
+        shell: arguments.shell.clone(),
         ..ExecRequest::default()
     };
     let session = &arguments.session;

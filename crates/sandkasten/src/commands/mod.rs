@@ -1,16 +1,20 @@
 //! The subcommands, a file each.
 
 pub(crate) mod config;
+pub(crate) mod cp;
 pub(crate) mod create;
 pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod logs;
+pub(crate) mod openapi;
+pub(crate) mod processes;
 pub(crate) mod ps;
 pub(crate) mod rm;
 pub(crate) mod run;
 pub(crate) mod security;
+pub(crate) mod shell;
 pub(crate) mod stats;
 pub(crate) mod status;
 pub(crate) mod stop;
@@ -42,7 +46,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Logs(arguments) => logs::run(global, arguments),
         Command::Run(arguments) => run::run(global, &arguments).await,
         Command::Create(arguments) => create::run(global, &arguments).await,
+        Command::Cp(arguments) => cp::run(global, &arguments).await,
         Command::Exec(arguments) => exec::run(global, &arguments).await,
+        Command::Shell(arguments) => shell::run(global, &arguments).await,
+        Command::Processes(arguments) => processes::list(global, &arguments).await,
+        Command::Kill(arguments) => processes::kill(global, &arguments).await,
         Command::Ps(arguments) => ps::run(global, &arguments).await,
         Command::Rm(arguments) => rm::run(global, &arguments).await,
         Command::Stats(arguments) => stats::run(global, &arguments).await,
@@ -51,6 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Security(arguments) => security::run(global, arguments).await,
         Command::Config(command) => config::run(global, &command),
+        Command::Openapi(arguments) => openapi::run(arguments),
         Command::Version(arguments) => version::run(arguments),
     }
 }

@@ -12,14 +12,19 @@ use sandkasten_client::Client;
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
+use crate::environment_argument::EnvironmentArguments;
 use crate::interrupt::Interrupts;
 use crate::label_argument::NamingArguments;
 use crate::output;
 use crate::private_daemon::{self, find_or_start};
 use crate::shell_quote;
 use crate::stream_command::{Ending, stream_command};
+use crate::terminal::required_window;
 
+mod own_process;
 mod report;
+
+use self::own_process::OwnProcess;
 
 /// How long destroying the session may take after an interrupt.
 const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -50,14 +55,19 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     report: bool,
 
-    #[arg(short, long, hide = true, value_name = "K=V")]
-    env: Vec<String>,
+    #[command(flatten)]
+    environment: EnvironmentArguments,
+
+    /// Give our standard input to the command, byte for byte
+    #[arg(short, long)]
+    interactive: bool,
+
+    /// Give the command a terminal; -it feels like ssh, and Enter ~ . ends it
+    #[arg(short, long)]
+    tty: bool,
+
     #[arg(long, hide = true, value_name = "MODE")]
     network: Option<String>,
-    #[arg(short, long, hide = true)]
-    interactive: bool,
-    #[arg(short, long, hide = true)]
-    tty: bool,
 
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
@@ -67,10 +77,11 @@ pub(crate) struct RunArguments {
 /// Runs the command.
 pub(crate) async fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<ExitCode, CliError> {
     refuse_what_is_not_built(arguments)?;
+    let process = arguments.process()?;
     // Before anything is there to be cleaned up.
     let mut interrupts = Interrupts::listen()?;
     let (client, private) = find_or_start(global).await?;
-    let outcome = run_in_session(&client, arguments, &mut interrupts).await;
+    let outcome = run_in_session(&client, arguments, process, &mut interrupts).await;
     drop(client);
     let stopped = match private {
         Some(private) => private_daemon::stop(private).await,
@@ -80,9 +91,35 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &RunArguments) -> R
     Ok(ExitCode::from(ending.exit_status()))
 }
 
+impl RunArguments {
+    /// Where the command gets our input or a terminal, it is a process of its own.
+    ///
+    /// # Errors
+    /// Wrong usage where a terminal is wanted and there is none here.
+    fn process(&self) -> Result<Option<OwnProcess>, CliError> {
+        if !self.interactive && !self.tty {
+            return Ok(None);
+        }
+        let instead = "leave -t out: -i alone gives input from a file or pipe";
+        let tty = if self.tty {
+            Some(required_window("cannot give the command a terminal", instead)?)
+        } else {
+            None
+        };
+        Ok(Some(OwnProcess {
+            command: self.command.clone(),
+            environment: self.environment.variables(),
+            timeout_ms: self.timeout_ms,
+            interactive: self.interactive,
+            tty,
+        }))
+    }
+}
+
 async fn run_in_session(
     client: &Client,
     arguments: &RunArguments,
+    process: Option<OwnProcess>,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, CliError> {
     let request = CreateSessionRequest {
@@ -100,7 +137,7 @@ async fn run_in_session(
         .map_err(|error| CliError::request("cannot create a session", &error))?;
     let create_time = started.elapsed();
 
-    let outcome = run_reported(client, &session, create_time, arguments, interrupts).await;
+    let outcome = run_reported(client, &session, create_time, arguments, process, interrupts).await;
     let destroyed = destroy(client, &session).await;
     keep_both(outcome, destroyed)
 }
@@ -110,6 +147,7 @@ async fn run_reported(
     session: &Session,
     create_time: Duration,
     arguments: &RunArguments,
+    process: Option<OwnProcess>,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, CliError> {
     if arguments.report {
@@ -119,14 +157,20 @@ async fn run_reported(
             .map_err(|error| CliError::request(format!("cannot look at session {}", session.id), &error))?;
         output::note(&report::isolation(&detailed, output::stderr_colour()));
     }
-    let request = ExecRequest {
-        cmd: Some(shell_quote::join(&arguments.command)),
-        timeout_ms: arguments.timeout_ms,
-        raw_output: arguments.raw,
-        ..ExecRequest::default()
-    };
     let started = Instant::now();
-    let ending = stream_command(client, &session.id, &request, interrupts).await?;
+    let ending = match process {
+        Some(process) => process.run(client, &session.id, interrupts).await?,
+        None => {
+            let request = ExecRequest {
+                cmd: Some(shell_quote::join(&arguments.command)),
+                env: arguments.environment.variables(),
+                timeout_ms: arguments.timeout_ms,
+                raw_output: arguments.raw,
+                ..ExecRequest::default()
+            };
+            stream_command(client, &session.id, &request, interrupts).await?
+        }
+    };
     if arguments.report {
         output::note(&report::times(create_time, started.elapsed(), ending, output::stderr_colour()));
     }
@@ -159,14 +203,8 @@ fn keep_both(outcome: Result<Ending, CliError>, clean_up: Result<(), CliError>) 
 
 fn refuse_what_is_not_built(arguments: &RunArguments) -> Result<(), CliError> {
     let refused = |option: &str, instead: &str| Err(CliError::not_built_yet(option, instead));
-    if !arguments.env.is_empty() {
-        return refused("-e", "set variables in the command: run -- env NAME=value CMD");
-    }
     if let Some(mode) = arguments.network.as_deref().filter(|mode| *mode != "none") {
         return refused(&format!("--network {mode}"), "run without it: sessions have no network");
-    }
-    if arguments.interactive || arguments.tty {
-        return refused("-i and -t", "give the input in the command: run -- sh -c 'echo input | CMD'");
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use sandkasten_client::Client;
 
 use crate::arguments::{GlobalArguments, ListingArguments};
 use crate::cli_error::CliError;
+use crate::copy::{self, Direction, Operand, Remote, RemotePath};
 use crate::output::Colour;
 use crate::table::{self, Align};
 use crate::{connection, human, output};
@@ -22,10 +23,13 @@ pub(crate) enum WorkspaceCommand {
     List(ListArguments),
     /// Create empty workspaces
     Create(NamesArguments),
-    /// Copy a workspace
-    Cp(PairArguments),
+    /// Copy files between this host and a workspace; see `sandkasten cp`
+    Cp(CpArguments),
+    /// Make a workspace with the files of another
+    Copy(PairArguments),
     /// Rename a workspace that no session uses
-    Mv(PairArguments),
+    #[command(visible_alias = "mv")]
+    Rename(PairArguments),
     /// Remove workspaces that no session uses, with everything in them
     Rm(NamesArguments),
 }
@@ -56,6 +60,18 @@ pub(crate) struct PairArguments {
     to: WorkspaceId,
 }
 
+/// Arguments of `workspace cp`.
+#[derive(Debug, Args)]
+pub(crate) struct CpArguments {
+    /// A path of this host, WORKSPACE:PATH, or - for standard input
+    #[arg(value_name = "SRC", value_parser = Operand::<WorkspaceId>::parser())]
+    from: Operand<WorkspaceId>,
+
+    /// A path of this host, WORKSPACE:PATH, or - for standard output
+    #[arg(value_name = "DST", value_parser = Operand::<WorkspaceId>::parser())]
+    to: Operand<WorkspaceId>,
+}
+
 /// Runs a subcommand.
 pub(crate) async fn run(global: &GlobalArguments, command: WorkspaceCommand) -> Result<ExitCode, CliError> {
     let client = connection::connect(global)?;
@@ -68,12 +84,13 @@ pub(crate) async fn run(global: &GlobalArguments, command: WorkspaceCommand) -> 
                 output::print(id.as_str())?;
             }
         }
-        WorkspaceCommand::Cp(PairArguments { from, to }) => {
+        WorkspaceCommand::Cp(arguments) => return copy_files(&client, &arguments).await,
+        WorkspaceCommand::Copy(PairArguments { from, to }) => {
             let copied = client.copy_workspace(&from, &to).await;
             copied.map_err(|error| CliError::request(format!("cannot copy workspace {from}"), &error))?;
             output::print(to.as_str())?;
         }
-        WorkspaceCommand::Mv(PairArguments { from, to }) => {
+        WorkspaceCommand::Rename(PairArguments { from, to }) => {
             let renamed = client.rename_workspace(&from, &to).await;
             renamed.map_err(|error| CliError::request(format!("cannot rename workspace {from}"), &error))?;
             output::print(to.as_str())?;
@@ -81,6 +98,17 @@ pub(crate) async fn run(global: &GlobalArguments, command: WorkspaceCommand) -> 
         WorkspaceCommand::Rm(arguments) => remove(&client, &arguments.ids).await?,
     }
     Ok(output::done())
+}
+
+async fn copy_files(client: &Client, arguments: &CpArguments) -> Result<ExitCode, CliError> {
+    let remote = |id: &WorkspaceId, path: &RemotePath| {
+        Remote::new(client.workspace_files(id), id.as_str(), id.as_str(), path.clone())
+    };
+    let hint = "name one as WORKSPACE:PATH; `workspace copy` copies a whole workspace";
+    match copy::direction(&arguments.from, &arguments.to, hint)? {
+        Direction::In(from, id, path) => copy::copy_in(from, &remote(id, path)).await,
+        Direction::Out(id, path, to) => copy::copy_out(&remote(id, path), to).await,
+    }
 }
 
 async fn list(client: &Client, arguments: ListArguments) -> Result<(), CliError> {

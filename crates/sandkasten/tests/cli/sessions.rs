@@ -31,7 +31,8 @@ fn exec_passes_words_intact_and_ends_as_the_command_does() {
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("one\ntwo".to_owned(), String::new()));
     assert_eq!(output.status.code(), Some(7));
     let asked = daemon.asked();
-    assert!(asked[0].ends_with(r#"{"cmd":"python3 -c 'print(1)'","raw_output":false}"#), "{asked:?}");
+    let body = r#"{"cmd":"python3 -c 'print(1)'","raw_output":false,"separate_output":true}"#;
+    assert!(asked[0].ends_with(body), "{asked:?}");
 }
 
 #[test]

@@ -39,6 +39,24 @@ fn the_state_of_the_shell_carries_over() {
 }
 
 #[test]
+fn a_fresh_shell_has_nothing_of_the_one_before_but_its_directory() {
+    with_daemon(async |daemon| {
+        for end in ["exit 3", "kill -9 $$", "exec false"] {
+            let session = daemon.session().await;
+            let ask = "umask; ulimit -n; ulimit -c; echo $- [${A-}] $SHLVL; trap; alias; set -o | sha256sum; env | grep -v ^_=";
+            let first = session.output(ask).await;
+            session.exec("umask 077; ulimit -n 64; ulimit -c 0; export A=1 PATH=; set -f").await;
+            session.exec("trap '' TERM; trap 'echo x' USR1; alias a=b; cd /tmp").await;
+            session.exec(end).await;
+            let inside = format!("echo \"${{PWD}}\"; {ask}");
+            let fresh = session.output(&inside).await.replace("PWD=/tmp", "PWD=/workspace");
+            assert_eq!(fresh, format!("/tmp\n{first}"), "after {end}");
+            assert_eq!(session.output("echo >file; stat -c %a file").await, "644", "after {end}");
+        }
+    });
+}
+
+#[test]
 fn background_jobs_live_on_and_are_waited_for_and_killed() {
     with_daemon(async |daemon| {
         let session = daemon.session().await;

@@ -13,17 +13,22 @@ use sandkasten_api::error::{ErrorCode, ErrorDetails};
 use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed, ExecRequest, ExecResult, StreamName};
 use sandkasten_api::id::{ExecId, SessionId};
 use sandkasten_api::limits::MAX_TIMEOUT_MS;
+use sandkasten_api::process::Process;
+use sandkasten_api::schema::PatienceMs;
 use sandkasten_api::verdict::{Reason, Verdict};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 use sandkasten_protocol::{Capture, Captured, Stream};
 use serde::Deserialize;
 use tokio::sync::mpsc;
+use utoipa::IntoParams;
 
 use crate::http::api_error::ApiError;
 use crate::http::event_stream::{self, PIECES_IN_FLIGHT, event};
 use crate::http::exec_request::exec_options;
 use crate::http::idempotency_key::{Given, IdempotencyKey, mark};
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::ExecEvents;
+use crate::http::openapi::codes::{PROCESS, SESSION, join};
 use crate::http::output_document::OutputDocument;
 use crate::http::path_id::{PathId, PathIds};
 use crate::http::query::CheckedQuery;
@@ -40,6 +45,34 @@ use crate::session::{
 const EXEC_ID: HeaderName = HeaderName::from_static("x-exec-id");
 
 /// Runs a command and answers with its whole output. With a key it goes on where its client goes away, who may ask again.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/exec",
+    operation_id = "run_command",
+    tag = "exec",
+    params(PathId, IdempotencyKey),
+    request_body = ExecRequest,
+    responses(
+        (
+            status = 200,
+            description = "The command has ended",
+            body = ExecResult,
+            headers(
+                ("X-Exec-ID" = ExecId, description = "Names the exec"),
+                ("Idempotency-Replayed" = String, description = "`true` where the command was not run again")
+            )
+        )
+    ),
+    extensions(("x-error-codes" = json!(join(&[
+        SESSION,
+        &[
+            ErrorCode::IdempotencyKeyReused,
+            ErrorCode::ProcessNotRunning,
+            ErrorCode::LimitExceeded,
+            ErrorCode::CommandTimeout,
+        ],
+    ])))),
+)]
 pub(in crate::http) async fn run(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -103,13 +136,33 @@ async fn hear(
 }
 
 /// How long a client waits for a result.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct ResultQuery {
+    /// How many milliseconds the end is waited for; absent: not at all.
+    #[param(value_type = Option<PatienceMs>)]
     wait_ms: Option<u64>,
 }
 
 /// Answers with the result of an exec that has ended, or says where it is in its life.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/exec/{exec_id}",
+    operation_id = "show_result",
+    tag = "exec",
+    params(PathIds, ResultQuery),
+    responses(
+        (
+            status = 200,
+            description = "The command has ended",
+            body = ExecResult,
+            headers(("X-Exec-ID" = ExecId, description = "Names the exec"))
+        ),
+        (status = 202, description = "It has not ended yet", body = Process)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, PROCESS, &[ErrorCode::CommandTimeout]])))),
+)]
 pub(in crate::http) async fn result(
     State(state): State<ApiState>,
     PathIds(id, exec): PathIds,
@@ -127,6 +180,23 @@ pub(in crate::http) async fn result(
 }
 
 /// Runs a command and streams its output as Server-Sent Events.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/exec/stream",
+    operation_id = "stream_command",
+    tag = "exec",
+    params(PathId),
+    request_body = ExecRequest,
+    responses(
+        (
+            status = 200,
+            description = "What the command writes, and its end",
+            body = ExecEvents, content_type = "text/event-stream",
+            headers(("X-Exec-ID" = ExecId, description = "Names the exec"))
+        )
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, &[ErrorCode::LimitExceeded]])))),
+)]
 pub(in crate::http) async fn stream(
     State(state): State<ApiState>,
     PathId(id): PathId,

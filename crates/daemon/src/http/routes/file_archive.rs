@@ -9,22 +9,39 @@ use futures_util::stream::unfold;
 use http::header;
 use sandkasten_api::error::ErrorCode;
 use sandkasten_api::file_tree::{ArchiveFormat as NamedFormat, ArchiveQuery, UnpackResponse};
+use sandkasten_api::schema::Binary;
 
 use super::file_raw::{broken_off, drain};
 use crate::http::api_error::ApiError;
+use crate::http::file_place::FilePlace;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
-use crate::session::{ArchiveFormat, FilePath, SessionError, UnpackArchiveError};
+use crate::session::{ArchiveFormat, SessionError, UnpackArchiveError};
 
 /// Sends a directory. What fails after the beginning ends the connection.
-pub(in crate::http) async fn download(
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/archive",
+    operation_id = "download_archive",
+    tag = "files",
+    params(PathId, ArchiveQuery),
+    responses(
+        (status = 200, description = "The archive", content(
+            (Binary = "application/x-tar"),
+            (Binary = "application/zstd")
+        ), headers(("Content-Disposition" = String, description = "`attachment`")))
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
+pub(in crate::http) async fn download<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<ArchiveQuery>,
 ) -> Result<Response, ApiError> {
-    let path = FilePath::parse(&query.path)?;
-    let files = state.sessions.files(&id).await?;
+    let path = P::parse(&query.path)?;
+    let files = place.open(&state).await?;
     let space = files.space().clone();
     let pieces = space.pack(path, format(query.format), move || files.check_live().is_ok()).await;
     let body = Body::from_stream(unfold(pieces.map_err(ApiError::of_file)?, async |mut pieces| {
@@ -43,14 +60,29 @@ pub(in crate::http) async fn download(
 }
 
 /// Takes a directory.
-pub(in crate::http) async fn upload(
+#[utoipa::path(
+    put,
+    path = "/v1/sessions/{id}/fs/archive",
+    operation_id = "upload_archive",
+    tag = "files",
+    params(PathId, ArchiveQuery),
+    request_body(content(
+        (Binary = "application/x-tar"),
+        (Binary = "application/zstd")
+    )),
+    responses(
+        (status = 200, description = "All of it is there", body = UnpackResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
+pub(in crate::http) async fn upload<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<ArchiveQuery>,
     request: Request,
 ) -> Result<Json<UnpackResponse>, ApiError> {
-    let path = FilePath::parse(&query.path)?;
-    let files = state.sessions.files(&id).await?;
+    let path = P::parse(&query.path)?;
+    let files = place.open_or_make(&state).await?;
     let mut body = request.into_body().into_data_stream();
     let (pieces, outcome) =
         files.space().unpack(path, format(query.format)).await.map_err(ApiError::of_file)?;
@@ -76,6 +108,7 @@ pub(in crate::http) async fn upload(
     }
     match outcome {
         Ok(unpacked) => {
+            files.keep();
             Ok(Json(UnpackResponse { ok: true, entries: unpacked.entries, bytes: unpacked.bytes }))
         }
         Err(error) => {
@@ -97,6 +130,8 @@ fn refuse(error: UnpackArchiveError) -> ApiError {
     match error {
         UnpackArchiveError::File(error) => ApiError::of_file(SessionError::File(error)),
         UnpackArchiveError::TooLarge { .. } => ApiError::new(ErrorCode::FileTooLarge, message),
-        UnpackArchiveError::Read { .. } | UnpackArchiveError::Refused { .. } => ApiError::invalid(message),
+        UnpackArchiveError::Read { .. } | UnpackArchiveError::Empty | UnpackArchiveError::Refused { .. } => {
+            ApiError::invalid(message)
+        }
     }
 }

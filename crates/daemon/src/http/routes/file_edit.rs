@@ -7,18 +7,32 @@ use sandkasten_api::file_edit::{EditFileRequest, EditFileResponse, EditedHunk, S
 use sandkasten_api::limits::MAX_EDITS;
 
 use crate::http::api_error::ApiError;
+use crate::http::file_place::FilePlace;
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::router::ApiState;
-use crate::session::{Change, EditError, FilePath, Occurrences, Replacement, UnifiedDiff};
+use crate::session::{Change, EditError, Occurrences, Replacement, UnifiedDiff};
 
 /// Changes a file.
-pub(in crate::http) async fn edit(
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/edit",
+    operation_id = "edit_file",
+    tag = "files",
+    params(PathId),
+    request_body = EditFileRequest,
+    responses(
+        (status = 200, description = "The file as it is now", body = EditFileResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE, &[ErrorCode::EditMismatch]])))),
+)]
+pub(in crate::http) async fn edit<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     JsonBody(request): JsonBody<EditFileRequest>,
 ) -> Result<Json<EditFileResponse>, ApiError> {
-    let path = FilePath::parse(&request.path)?;
+    let path = P::parse(&request.path)?;
     let change = match (request.edits, request.patch) {
         (Some(edits), None) if (1..=MAX_EDITS).contains(&edits.len()) => {
             Change::Replacements(edits.into_iter().map(parse_edit).collect::<Result<_, _>>()?)
@@ -42,7 +56,7 @@ pub(in crate::http) async fn edit(
             "expect_sha256 is {expected:?}; expected 64 hexadecimal digits"
         )));
     }
-    let files = state.sessions.files(&id).await?;
+    let files = place.open(&state).await?;
     let edited = files.space().edit(path.clone(), change, request.expect_sha256).await.map_err(refuse)?;
     let hunks = edited.hunks.into_iter().map(|hunk| EditedHunk { line: hunk.line, offset: hunk.offset });
     Ok(Json(EditFileResponse {

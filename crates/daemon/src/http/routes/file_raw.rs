@@ -11,30 +11,76 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::Timestamp;
+use sandkasten_api::error::ErrorBody;
 use sandkasten_api::file_tree::{FilePathQuery, RawUploadQuery, RawUploadResponse};
+use sandkasten_api::schema::Binary;
 use sandkasten_isolation::host::FileVersion;
 
 use crate::http::api_error::ApiError;
 use crate::http::byte_range::{self, Wanted};
+use crate::http::file_place::{FilePlace, OpenFiles};
 use crate::http::file_request::parse_mode;
 use crate::http::json_body::came_too_slowly;
+use crate::http::openapi::codes::{CHANGE, FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
-use crate::session::{FilePath, OpenFile, PIECE_BYTES, SessionFiles, Upload};
+use crate::session::{OpenFile, PIECE_BYTES, Upload};
 
 /// How much of a body is read to its end after the answer is known, so that the client hears it.
 const DRAINED_BYTES: u64 = 256 << 20;
 
 /// Sends a file, or the part that `Range` names.
-pub(in crate::http) async fn download(
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/raw",
+    operation_id = "download_file",
+    tag = "files",
+    params(
+        PathId,
+        FilePathQuery,
+        (
+            "Range" = Option<String>,
+            Header,
+            description = "One range of bytes, as RFC 9110 has it; what is no such range is ignored"
+        ),
+        (
+            "If-Range" = Option<String>,
+            Header,
+            description = "The ETag that the file must have for `Range` to count"
+        )
+    ),
+    responses(
+        (status = 200, description = "The whole file", body = Binary, content_type = "application/octet-stream", headers(
+            ("ETag" = String, description = "Another one after each change of the file"),
+            ("Last-Modified" = String, description = "When its content last changed"),
+            ("Accept-Ranges" = String, description = "`bytes`"),
+            ("Content-Disposition" = String, description = "`attachment`")
+        )),
+        (status = 206, description = "The range of it", body = Binary, content_type = "application/octet-stream", headers(
+            ("ETag" = String, description = "Another one after each change of the file"),
+            ("Last-Modified" = String, description = "When its content last changed"),
+            ("Accept-Ranges" = String, description = "`bytes`"),
+            ("Content-Disposition" = String, description = "`attachment`"),
+            ("Content-Range" = String, description = "Which bytes of how many these are")
+        )),
+        (
+            status = 416,
+            description = "The range begins behind the file, or is empty",
+            body = ErrorBody,
+            headers(("Content-Range" = String, description = "How many bytes there are"))
+        )
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
+pub(in crate::http) async fn download<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<FilePathQuery>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let path = FilePath::parse(&query.path)?;
-    let files = state.sessions.files(&id).await?;
+    let path = P::parse(&query.path)?;
+    let files = place.open(&state).await?;
     let file = files.space().open(path).await.map_err(ApiError::of_file)?;
     let size = file.version.size;
     let tag = entity_tag(&file.version);
@@ -71,7 +117,7 @@ pub(in crate::http) async fn download(
 
 /// The bytes of a range. A file that shrinks meanwhile, or a session that ends, ends the connection: the client cannot take
 /// what came for the whole.
-fn pieces(file: OpenFile, files: SessionFiles, range: Range<u64>) -> Body {
+fn pieces(file: OpenFile, files: OpenFiles, range: Range<u64>) -> Body {
     Body::from_stream(unfold((file, files, range), async |(file, files, mut range)| {
         if range.is_empty() {
             return None;
@@ -90,15 +136,27 @@ fn pieces(file: OpenFile, files: SessionFiles, range: Range<u64>) -> Body {
 }
 
 /// Takes a file, whole or not at all.
-pub(in crate::http) async fn upload(
+#[utoipa::path(
+    put,
+    path = "/v1/sessions/{id}/fs/raw",
+    operation_id = "upload_file",
+    tag = "files",
+    params(PathId, RawUploadQuery),
+    request_body(content = Binary, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "It is there", body = RawUploadResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, CHANGE])))),
+)]
+pub(in crate::http) async fn upload<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     CheckedQuery(query): CheckedQuery<RawUploadQuery>,
     request: Request,
 ) -> Result<Json<RawUploadResponse>, ApiError> {
-    let path = FilePath::parse(&query.path)?;
+    let path = P::parse(&query.path)?;
     let mode = query.mode.as_deref().map(parse_mode).transpose()?;
-    let files = state.sessions.files(&id).await?;
+    let files = place.open_or_make(&state).await?;
     let mut body = request.into_body().into_data_stream();
     let received = match files.space().upload(path.clone(), mode).await {
         Ok(upload) => receive(&mut body, upload, &files).await,
@@ -107,7 +165,9 @@ pub(in crate::http) async fn upload(
     if received.is_err() {
         drain(&mut body).await;
     }
-    Ok(Json(RawUploadResponse { ok: true, path: path.as_str().to_owned(), bytes: received? }))
+    let bytes = received?;
+    files.keep();
+    Ok(Json(RawUploadResponse { ok: true, path: path.as_str().to_owned(), bytes }))
 }
 
 /// Reads on, up to a limit: a client that is still sending does not listen.
@@ -124,7 +184,7 @@ pub(super) async fn drain(body: &mut axum::body::BodyDataStream) {
 async fn receive(
     body: &mut axum::body::BodyDataStream,
     mut upload: Upload,
-    files: &SessionFiles,
+    files: &OpenFiles,
 ) -> Result<u64, ApiError> {
     let mut bytes = 0;
     let mut piece = Vec::new();

@@ -6,18 +6,32 @@ use sandkasten_api::file_search::{SearchMatch, SearchRequest, SearchResponse};
 use sandkasten_api::limits::{DEFAULT_MATCHES, MAX_CONTEXT_LINES, MAX_MATCHES};
 
 use crate::http::api_error::ApiError;
+use crate::http::file_place::FilePlace;
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::router::ApiState;
-use crate::session::{FilePath, Glob, Pattern, Search};
+use crate::session::{Glob, Pattern, Search};
 
 /// Searches.
-pub(in crate::http) async fn search(
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/search",
+    operation_id = "search_files",
+    tag = "files",
+    params(PathId),
+    request_body = SearchRequest,
+    responses(
+        (status = 200, description = "Lines with a match", body = SearchResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE])))),
+)]
+pub(in crate::http) async fn search<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     JsonBody(request): JsonBody<SearchRequest>,
 ) -> Result<Json<SearchResponse>, ApiError> {
-    let path = FilePath::parse(request.path.as_deref().unwrap_or("."))?;
+    let path = P::parse(request.path.as_deref().unwrap_or("."))?;
     let pattern = match (request.literal.as_deref(), request.regex.as_deref()) {
         (Some(literal), None) => Pattern::Literal(literal),
         (None, Some(regex)) => Pattern::Regex(regex),
@@ -35,13 +49,10 @@ pub(in crate::http) async fn search(
     let glob = request.glob.as_deref().map(Glob::parse).transpose()?;
     let search = Search::new(pattern, request.ignore_case, glob, most, context)
         .map_err(|error| ApiError::invalid(error.to_string()))?;
-    let files = state.sessions.files(&id).await?;
+    let files = place.open(&state).await?;
     let found = files.space().search(path.clone(), search).await.map_err(ApiError::of_file)?;
     let matches = found.matches.into_iter().map(|found| SearchMatch {
-        path: match String::from_utf8_lossy(&found.path) {
-            below if below.is_empty() => path.as_str().to_owned(),
-            below => format!("{}/{below}", path.as_str()),
-        },
+        path: path.show_below(&found.path),
         line: found.line,
         column: found.column,
         text: found.text,

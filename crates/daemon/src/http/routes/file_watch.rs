@@ -6,6 +6,7 @@ use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
+use sandkasten_api::error::ErrorCode;
 use sandkasten_api::file_watch::{
     FileChange, FileChangeKind, WatchEnd, WatchEndReason, WatchFilesQuery, WatchOverflow, WatchReady,
 };
@@ -15,6 +16,9 @@ use tokio::sync::mpsc;
 
 use crate::http::api_error::ApiError;
 use crate::http::event_stream::{self, event};
+use crate::http::file_place::FilePlace;
+use crate::http::openapi::WatchEvents;
+use crate::http::openapi::codes::{FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::request_id::RequestId;
@@ -25,17 +29,32 @@ use crate::session::{Awaited, FilePath, FileWatch};
 const PIECES_IN_FLIGHT: usize = 2;
 
 /// Watches until the client leaves, the session ends, or something is lost.
-pub(in crate::http) async fn watch(
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/watch",
+    operation_id = "watch_files",
+    tag = "files",
+    params(PathId, WatchFilesQuery),
+    responses(
+        (
+            status = 200,
+            description = "Changes, until the session or the directory ends",
+            body = WatchEvents, content_type = "text/event-stream"
+        )
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, FILE, &[ErrorCode::LimitExceeded]])))),
+)]
+pub(in crate::http) async fn watch<P: FilePlace>(
     State(state): State<ApiState>,
-    PathId(id): PathId,
+    place: P,
     Extension(request_id): Extension<RequestId>,
     CheckedQuery(query): CheckedQuery<WatchFilesQuery>,
 ) -> Result<Response, ApiError> {
-    let path = FilePath::parse(query.path.as_deref().unwrap_or("."))?;
+    let path = P::parse(query.path.as_deref().unwrap_or("."))?;
     let depth = if query.recursive { WatchDepth::Tree } else { WatchDepth::Single };
-    let watch = state.sessions.watch_files(&id, path.clone(), depth).await.map_err(ApiError::of_file)?;
+    let watch = place.watch(&state, path.clone(), depth).await.map_err(ApiError::of_file)?;
     let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
-    tokio::spawn(forward(watch, path, pieces, request_id));
+    tokio::spawn(forward(watch, path, pieces, P::WATCH_END, request_id));
     Ok(event_stream::relay(receiver))
 }
 
@@ -43,6 +62,7 @@ async fn forward(
     mut watch: FileWatch,
     path: FilePath,
     pieces: mpsc::Sender<Bytes>,
+    reason: WatchEndReason,
     RequestId(request_id): RequestId,
 ) {
     let ready = WatchReady { path: path.as_str().to_owned(), directories: watch.directories() };
@@ -69,7 +89,7 @@ async fn forward(
             }
         };
         if awaited == Awaited::End {
-            let end = event(None, "end", &WatchEnd { reason: WatchEndReason::Session });
+            let end = event(None, "end", &WatchEnd { reason });
             // Only if there is room: nothing waits for a client any more.
             pieces.try_send(end.into()).ok();
             return;
@@ -90,20 +110,20 @@ async fn forward(
 }
 
 fn describe(path: &FilePath, change: WatchEvent) -> String {
-    let absolute = |inside: &[u8]| match inside {
-        b"" => path.as_str().to_owned(),
-        inside => format!("{}/{}", path.as_str(), String::from_utf8_lossy(inside)),
-    };
     match change {
         WatchEvent::Change(Changed { path: inside, kind, is_directory }) => {
             let (kind, from) = match kind {
                 ChangeKind::Created => (FileChangeKind::Created, None),
                 ChangeKind::Modified => (FileChangeKind::Modified, None),
                 ChangeKind::Removed => (FileChangeKind::Removed, None),
-                ChangeKind::Renamed { from } => (FileChangeKind::Renamed, Some(absolute(&from))),
+                ChangeKind::Renamed { from } => (FileChangeKind::Renamed, Some(path.show_below(&from))),
                 ChangeKind::Attributes => (FileChangeKind::Attributes, None),
             };
-            event(None, "change", &FileChange { path: absolute(&inside), kind, from, is_dir: is_directory })
+            event(
+                None,
+                "change",
+                &FileChange { path: path.show_below(&inside), kind, from, is_dir: is_directory },
+            )
         }
         WatchEvent::Overflow { reason } => event(None, "overflow", &WatchOverflow { reason }),
         WatchEvent::Gone => event(None, "end", &WatchEnd { reason: WatchEndReason::Removed }),

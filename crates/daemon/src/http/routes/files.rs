@@ -4,18 +4,33 @@ use axum::Json;
 use axum::extract::{Request, State};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use sandkasten_api::file::{ReadFileQuery, ReadFileResponse, UploadResponse, WriteFileRequest};
+use sandkasten_api::file::{
+    ReadFileQuery, ReadFileResponse, UploadRequest, UploadResponse, WriteFileRequest,
+};
 use sandkasten_api::health::Acknowledged;
 
 use crate::http::api_error::ApiError;
 use crate::http::file_request::{NewContent, UploadForm, read_limit};
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{OLD_FILE, SESSION, join};
 use crate::http::path_id::PathId;
 use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::session::FilePath;
 
 /// Writes a file whole or not at all.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/write",
+    operation_id = "write_file",
+    tag = "files",
+    params(PathId),
+    request_body = WriteFileRequest,
+    responses(
+        (status = 200, description = "Done", body = Acknowledged)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, OLD_FILE])))),
+)]
 pub(in crate::http) async fn write(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -29,6 +44,17 @@ pub(in crate::http) async fn write(
 }
 
 /// Reads a file, up to a limit.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/fs/read",
+    operation_id = "read_file",
+    tag = "files",
+    params(PathId, ReadFileQuery),
+    responses(
+        (status = 200, description = "Its content", body = ReadFileResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, OLD_FILE])))),
+)]
 pub(in crate::http) async fn read(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -43,6 +69,18 @@ pub(in crate::http) async fn read(
 }
 
 /// Writes the files of a multipart form into a directory.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions/{id}/fs/upload",
+    operation_id = "upload_files",
+    tag = "files",
+    params(PathId),
+    request_body(content = UploadRequest, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "Where the files went", body = UploadResponse)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, OLD_FILE])))),
+)]
 pub(in crate::http) async fn upload(
     State(state): State<ApiState>,
     PathId(id): PathId,

@@ -1,5 +1,6 @@
 //! The handlers: one file a noun of the API.
 
+pub(super) mod document;
 pub(super) mod events;
 pub(super) mod exec;
 pub(super) mod file_archive;
@@ -12,5 +13,6 @@ pub(super) mod files;
 pub(super) mod health;
 pub(super) mod processes;
 pub(super) mod sessions;
+pub(super) mod tty;
 pub(super) mod workspace_files;
 pub(super) mod workspaces;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
+use sandkasten_api::error::ErrorCode;
 use sandkasten_api::health::Acknowledged;
 use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TTL_SECONDS;
@@ -13,6 +14,7 @@ use crate::config::Config;
 use crate::http::api_error::ApiError;
 use crate::http::idempotency_key::{Given, IdempotencyKey, kept};
 use crate::http::json_body::JsonBody;
+use crate::http::openapi::codes::{SESSION, join};
 use crate::http::path_id::{self, PathId};
 use crate::http::router::ApiState;
 use crate::http::session_query::SessionQuery;
@@ -23,6 +25,33 @@ use crate::session::{Keep, NewSession, Update};
 const CREATE: &str = "POST /v1/sessions";
 
 /// Makes a session. When it answers, the shell takes commands.
+#[utoipa::path(
+    post,
+    path = "/v1/sessions",
+    operation_id = "create_session",
+    tag = "sessions",
+    params(IdempotencyKey),
+    request_body = CreateSessionRequest,
+    responses(
+        (
+            status = 201,
+            description = "The session, which takes commands",
+            body = Session,
+            headers(
+                ("Idempotency-Replayed" = String, description = "`true` where the answer is the one of an earlier request")
+            )
+        )
+    ),
+    extensions(("x-error-codes" = json!(&[
+        ErrorCode::InvalidImage,
+        ErrorCode::InvalidWorkspace,
+        ErrorCode::WorkspaceNotFound,
+        ErrorCode::WorkspaceInUse,
+        ErrorCode::SessionExists,
+        ErrorCode::IdempotencyKeyReused,
+        ErrorCode::LimitExceeded,
+    ]))),
+)]
 pub(in crate::http) async fn create(
     State(state): State<ApiState>,
     IdempotencyKey(key): IdempotencyKey,
@@ -76,6 +105,24 @@ fn ttl_seconds(config: &Config, asked_for: Option<u64>) -> Result<u64, ApiError>
 }
 
 /// Lists sessions, oldest first: the live ones, unless others are asked for.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions",
+    operation_id = "list_sessions",
+    tag = "sessions",
+    params(SessionQuery),
+    responses(
+        (
+            status = 200,
+            description = "Sessions, oldest first",
+            body = Vec<Session>,
+            headers(
+                ("Link" = String, description = "The next page, with `rel=\"next\"`, where there may be one")
+            )
+        )
+    ),
+    extensions(("x-error-codes" = json!(&[ErrorCode::InvalidWorkspace]))),
+)]
 pub(in crate::http) async fn list(
     State(state): State<ApiState>,
     query: SessionQuery,
@@ -89,6 +136,18 @@ pub(in crate::http) async fn list(
 }
 
 /// Changes what the request names. When it answers, the change is written down.
+#[utoipa::path(
+    patch,
+    path = "/v1/sessions/{id}",
+    operation_id = "update_session",
+    tag = "sessions",
+    params(PathId),
+    request_body = UpdateSessionRequest,
+    responses(
+        (status = 200, description = "The session as it is now", body = Session)
+    ),
+    extensions(("x-error-codes" = json!(join(&[SESSION, &[ErrorCode::SessionExists]])))),
+)]
 pub(in crate::http) async fn update(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -102,6 +161,17 @@ pub(in crate::http) async fn update(
 }
 
 /// Shows one session, ended ones of the last day included.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}",
+    operation_id = "show_session",
+    tag = "sessions",
+    params(PathId),
+    responses(
+        (status = 200, description = "The session", body = Session)
+    ),
+    extensions(("x-error-codes" = json!(&[ErrorCode::SessionNotFound]))),
+)]
 pub(in crate::http) async fn show(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -110,6 +180,21 @@ pub(in crate::http) async fn show(
 }
 
 /// Ends a session. When it answers, its processes are gone.
+#[utoipa::path(
+    delete,
+    path = "/v1/sessions/{id}",
+    operation_id = "destroy_session",
+    tag = "sessions",
+    params(PathId),
+    responses(
+        (
+            status = 200,
+            description = "Its processes are gone, and its files cannot be reached",
+            body = Acknowledged
+        )
+    ),
+    extensions(("x-error-codes" = json!(&[ErrorCode::SessionNotFound]))),
+)]
 pub(in crate::http) async fn destroy(
     State(state): State<ApiState>,
     PathId(id): PathId,
@@ -119,6 +204,17 @@ pub(in crate::http) async fn destroy(
 }
 
 /// Shows what a session uses.
+#[utoipa::path(
+    get,
+    path = "/v1/sessions/{id}/stats",
+    operation_id = "session_stats",
+    tag = "sessions",
+    params(PathId),
+    responses(
+        (status = 200, description = "What it uses", body = SessionStats)
+    ),
+    extensions(("x-error-codes" = json!(SESSION))),
+)]
 pub(in crate::http) async fn stats(
     State(state): State<ApiState>,
     PathId(id): PathId,

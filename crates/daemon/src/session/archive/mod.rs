@@ -1,34 +1,15 @@
 //! Directories as tar archives, out and in, streamed. Each runs on a thread of its own: it waits for its client, and the
 //! threads for blocking work are for what does not.
 
-mod pack;
-mod pipe;
-mod unpack;
-
-use sandkasten_isolation::host::{TreeBounds, Unreadable};
+use sandkasten_archive::{BOUNDS, PieceReader, PieceWriter, pack, unpack};
+use sandkasten_isolation::host::Unreadable;
 
 use super::{FilePath, FileSpace, SessionError};
 
-pub(crate) use unpack::{UnpackArchiveError, Unpacked};
+pub(crate) use sandkasten_archive::{ArchiveFormat, UnpackArchiveError, Unpacked};
 
 /// Pieces that wait for the other side.
 const PIECES_IN_FLIGHT: usize = 4;
-
-/// What one archive may go through.
-const BOUNDS: TreeBounds = TreeBounds {
-    entries: sandkasten_api::limits::MAX_TREE_ENTRIES,
-    depth: sandkasten_api::limits::MAX_TREE_DEPTH,
-    time: std::time::Duration::from_secs(3_600),
-};
-
-/// How an archive is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ArchiveFormat {
-    /// POSIX tar with GNU's long names.
-    Tar,
-    /// The same in one zstd stream.
-    TarZstd,
-}
 
 /// One piece of an archive on its way.
 pub(crate) type Piece = std::io::Result<Vec<u8>>;
@@ -46,7 +27,7 @@ impl FileSpace {
         is_live: impl Fn() -> bool + Send + 'static,
     ) -> Result<tokio::sync::mpsc::Receiver<Piece>, SessionError> {
         // Never closed.
-        let permit = std::sync::Arc::clone(&self.archives).acquire_owned().await.ok();
+        let permit = std::sync::Arc::clone(&self.turns.archives).acquire_owned().await.ok();
         let first = path.clone();
         self.call(move |root| {
             let stop = &mut |_: &sandkasten_isolation::host::Visited<'_>| std::ops::ControlFlow::Break(());
@@ -57,8 +38,13 @@ impl FileSpace {
         let root = self.root();
         spawn(move || {
             let _permit = permit;
-            let out = pipe::Outgoing::new(sender.clone(), is_live);
-            if let Err(error) = pack::pack(&root, path.as_str(), format, out) {
+            let out = PieceWriter::new(|piece| {
+                if !is_live() {
+                    return Err(std::io::Error::other("the session has ended"));
+                }
+                sender.blocking_send(Ok(piece)).map_err(|_| std::io::ErrorKind::BrokenPipe.into())
+            });
+            if let Err(error) = pack(&root, path.as_str(), format, out) {
                 // Where nobody listens any more, there is nobody to tell.
                 sender.blocking_send(Err(error)).ok();
             }
@@ -82,13 +68,16 @@ impl FileSpace {
         ),
         SessionError,
     > {
-        let permit = std::sync::Arc::clone(&self.archives).acquire_owned().await.ok();
-        let (sender, receiver) = tokio::sync::mpsc::channel(PIECES_IN_FLIGHT);
+        let permit = std::sync::Arc::clone(&self.turns.archives).acquire_owned().await.ok();
+        let (sender, mut receiver) = tokio::sync::mpsc::channel(PIECES_IN_FLIGHT);
         let (done, outcome) = tokio::sync::oneshot::channel();
-        let root = self.root();
+        let (root, held) = (self.root(), self.held.clone());
         spawn(move || {
             let _permit = permit;
-            let unpacked = unpack::unpack(&root, path.as_str(), format, pipe::Incoming::new(receiver));
+            let unpacked =
+                unpack(&root, path.as_str(), format, PieceReader::new(|| receiver.blocking_recv()));
+            // Whoever hears of the end may do with the workspace what they like.
+            drop(held);
             // Nobody waits for it where the client has gone.
             done.send(unpacked).ok();
         })?;

@@ -15,7 +15,7 @@ use super::file_error::{explain, explain_io};
 use super::removal::remove_tree;
 use super::rename::put_in_place;
 use super::walk::{Step, Walk, open_below, open_file_below};
-use super::{Existing, FileError, RootDirectory, TreeBounds, temporary_name};
+use super::{Existing, FileError, Reserve, RootDirectory, TreeBounds, temporary_name};
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -35,6 +35,7 @@ struct Copy<'a> {
     bounds: RunningBounds,
     copied: Copied,
     buffer: Vec<u8>,
+    reserve: Reserve,
     to: &'a str,
 }
 
@@ -63,8 +64,13 @@ impl RootDirectory {
                 return Err(FileError::Exists { path: to.to_owned() });
             }
             let temporary = temporary_name();
-            let mut copy =
-                Copy { bounds: bounds.begin(), copied: Copied::default(), buffer: vec![0; BUFFER_BYTES], to };
+            let mut copy = Copy {
+                bounds: bounds.begin(),
+                copied: Copied::default(),
+                buffer: vec![0; BUFFER_BYTES],
+                reserve: self.reserve,
+                to,
+            };
             let place = (&target, temporary.as_c_str());
             let copied = match FileType::from_raw_mode(status.st_mode) {
                 FileType::Directory => copy.tree((&source, &source_name), from, place, bounds),
@@ -141,6 +147,7 @@ impl Copy<'_> {
         shown: &str,
         (target, new_name): (&OwnedFd, &CStr),
     ) -> Result<(), FileError> {
+        self.reserve.check(target, self.to)?;
         match FileType::from_raw_mode(status.st_mode) {
             FileType::RegularFile => {
                 let file = open_file_below(source, name, shown)?;
@@ -175,6 +182,7 @@ impl Copy<'_> {
         let read = |error| explain_io("read", shown, error);
         let size = from.metadata().map_err(read)?.len();
         let mut offset = 0;
+        let mut reserve = self.reserve.watch();
         while offset < size {
             let data = match rustix::fs::seek(&from, Sparse::Data(offset)) {
                 Ok(data) => data,
@@ -194,6 +202,7 @@ impl Copy<'_> {
                 }
                 let piece = self.buffer.get(..count).unwrap_or_default();
                 to.write_all(piece).map_err(|error| explain_io("write", self.to, error))?;
+                reserve.count(count, to, self.to)?;
                 self.copied.bytes += count as u64;
             }
             offset = hole.max(data + 1);
@@ -202,6 +211,7 @@ impl Copy<'_> {
     }
 
     fn make_directory(&mut self, parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, FileError> {
+        self.reserve.check(parent, self.to)?;
         mkdirat(parent, name, Mode::RWXU).map_err(|error| explain("make", self.to, error))?;
         self.copied.entries += 1;
         open_below(parent, name, self.to)

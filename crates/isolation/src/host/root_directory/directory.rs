@@ -23,11 +23,18 @@ impl RootDirectory {
     /// [`FileError`].
     pub fn make_directory(&self, path: &str, mode: u32, parents: Parents) -> Result<(), FileError> {
         self.as_sandbox_user(path, || {
+            if path == "." {
+                return match parents {
+                    Parents::Made => Ok(()),
+                    Parents::Required => Err(FileError::Exists { path: path.to_owned() }),
+                };
+            }
             if parents == Parents::Made {
                 let (parent, _) = super::split(super::without_trailing_slashes(path.as_bytes()));
                 self.open_parent(parent, path)?;
             }
             let (directory, name) = self.locate(path)?;
+            self.reserve.check(&directory, path)?;
             match mkdirat(&directory, &name, Mode::RWXU) {
                 Ok(()) => {}
                 Err(Errno::EXIST) if parents == Parents::Made => {

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{AtFlags, FileType, Stat, readlinkat, statat};
+use rustix::fs::{AtFlags, FileType, Stat, fstat, readlinkat, statat};
 
 use super::file_error::explain;
 use super::{FileError, RootDirectory};
@@ -73,12 +73,16 @@ impl Entry {
 }
 
 impl RootDirectory {
-    /// Looks at a file without following it where it is a link. Blocking.
+    /// Looks at a file without following it where it is a link; a dot is the root itself. Blocking.
     ///
     /// # Errors
     /// [`FileError`].
     pub fn look_at(&self, path: &str) -> Result<Entry, FileError> {
         self.as_sandbox_user(path, || {
+            if path == "." {
+                let status = fstat(&self.root).map_err(|error| explain("look at", path, error))?;
+                return Ok(Entry::read(&self.root, c".", Vec::new(), &status));
+            }
             let (directory, name) = self.locate(path)?;
             let status = statat(&directory, &name, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|error| explain("look at", path, error))?;

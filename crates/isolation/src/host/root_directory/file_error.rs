@@ -95,6 +95,14 @@ pub enum FileError {
         /// Which limit, in words.
         limit: String,
     },
+    /// What is left of the disk is kept free.
+    #[error("there is no room for {path}: {left}")]
+    Reserved {
+        /// The path inside.
+        path: String,
+        /// What is left, in words.
+        left: String,
+    },
     /// There are no watches left, of the session, of the daemon, or of the kernel.
     #[error("no more directories can be watched for {path}: end other watches, or watch less")]
     Unwatchable {

@@ -12,7 +12,8 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::file_error::{explain, explain_io};
-use super::{FileError, RootDirectory, split, temporary_name};
+use super::reserve::WatchedReserve;
+use super::{FileError, Reserve, RootDirectory, split, temporary_name};
 
 /// As many links as the kernel itself follows: path_resolution(7).
 const MAX_LINKS: usize = 40;
@@ -27,6 +28,7 @@ pub struct PendingFile {
     temporary: Option<CString>,
     mode: Mode,
     path: String,
+    reserve: WatchedReserve,
 }
 
 impl PendingFile {
@@ -35,7 +37,8 @@ impl PendingFile {
     /// # Errors
     /// [`FileError`], [`FileError::NoSpace`] above all.
     pub fn append(&mut self, content: &[u8]) -> Result<(), FileError> {
-        self.file.write_all(content).map_err(|error| explain_io("write", &self.path, error))
+        self.file.write_all(content).map_err(|error| explain_io("write", &self.path, error))?;
+        self.reserve.count(content.len(), &self.file, &self.path)
     }
 
     /// The directory and the name that it will have.
@@ -101,7 +104,9 @@ impl RootDirectory {
                     };
                 }
                 // Not a link, or nothing yet.
-                Err(Errno::INVAL | Errno::NOENT) => return open_pending(directory, name, mode, path),
+                Err(Errno::INVAL | Errno::NOENT) => {
+                    return open_pending(directory, name, mode, self.reserve, path);
+                }
                 Err(error) => return Err(explain("look at", path, error)),
             }
         }
@@ -113,8 +118,10 @@ pub(super) fn open_pending(
     directory: OwnedFd,
     name: &[u8],
     mode: Option<u32>,
+    reserve: Reserve,
     path: &str,
 ) -> Result<PendingFile, FileError> {
+    reserve.check(&directory, path)?;
     let is_directory = || FileError::IsDirectory { path: path.to_owned() };
     let kept = match statat(&directory, OsStr::from_bytes(name), AtFlags::SYMLINK_NOFOLLOW) {
         Ok(status) => match FileType::from_raw_mode(status.st_mode) {
@@ -134,10 +141,20 @@ pub(super) fn open_pending(
     // O_TMPFILE, since Linux 3.11: it goes by itself when nobody has it open, whatever becomes of the daemon.
     let file = match openat(&directory, ".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, owner) {
         Ok(file) => file,
-        Err(Errno::OPNOTSUPP | Errno::ISDIR) => return open_named(directory, name, mode, path),
+        Err(Errno::OPNOTSUPP | Errno::ISDIR) => {
+            return open_named(directory, name, mode, reserve, path);
+        }
         Err(error) => return Err(explain("write", path, error)),
     };
-    Ok(PendingFile { directory, name, file: file.into(), temporary: None, mode, path: path.to_owned() })
+    Ok(PendingFile {
+        directory,
+        name,
+        file: file.into(),
+        temporary: None,
+        mode,
+        path: path.to_owned(),
+        reserve: reserve.watch(),
+    })
 }
 
 /// For filesystems that have no files without a name.
@@ -145,6 +162,7 @@ pub(super) fn open_named(
     directory: OwnedFd,
     name: CString,
     mode: Mode,
+    reserve: Reserve,
     path: &str,
 ) -> Result<PendingFile, FileError> {
     let temporary = temporary_name();
@@ -158,6 +176,7 @@ pub(super) fn open_named(
         temporary: Some(temporary),
         mode,
         path: path.to_owned(),
+        reserve: reserve.watch(),
     })
 }
 

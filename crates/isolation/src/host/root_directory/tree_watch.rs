@@ -108,7 +108,7 @@ impl RootDirectory {
                 })?;
             let mut watch = TreeWatch {
                 events: Arc::new(events),
-                root: RootDirectory::new(root, self.user),
+                root: RootDirectory { root, actor: self.actor, reserve: self.reserve },
                 base: (status.st_dev, status.st_ino),
                 path: path.to_owned(),
                 depth,

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::file_error::explain;
 use super::pending_file::{finish, open_pending};
-use super::walk::open_below;
+use super::walk::open_one;
 use super::{FileError, PendingFile, RootDirectory, without_trailing_slashes};
 
 /// A directory that is being filled. Paths are relative to it, and without `.` and `..`.
@@ -50,7 +50,7 @@ impl TreeWriter<'_> {
     pub fn set_directory_mode(&self, relative: &[u8], mode: u32) -> Result<(), FileError> {
         self.inside(relative, |shown| {
             let directory = self.descend(relative, shown)?;
-            fchmod(&directory, Mode::from_raw_mode(mode & 0o777))
+            fchmod(&directory, Mode::from_raw_mode(self.root.permitted(mode)))
                 .map_err(|error| explain("set the mode of", shown, error))
         })
     }
@@ -59,7 +59,13 @@ impl TreeWriter<'_> {
     pub fn begin_file(&self, relative: &[u8], mode: u32) -> Result<PendingFile, FileError> {
         self.inside(relative, |shown| {
             let (directory, name) = self.locate(relative, shown)?;
-            open_pending(directory, name.as_bytes(), Some(mode), shown)
+            open_pending(
+                directory,
+                name.as_bytes(),
+                Some(self.root.permitted(mode)),
+                self.root.reserve,
+                shown,
+            )
         })
     }
 
@@ -72,6 +78,7 @@ impl TreeWriter<'_> {
     pub fn symlink(&self, relative: &[u8], target: &[u8]) -> Result<(), FileError> {
         self.inside(relative, |shown| {
             let (directory, name) = self.locate(relative, shown)?;
+            self.root.reserve.check(&directory, shown)?;
             match symlinkat(target, &directory, &name) {
                 Err(Errno::EXIST)
                     if readlinkat(&directory, &name, Vec::new())
@@ -108,18 +115,20 @@ impl TreeWriter<'_> {
         }
         for name in relative.split(|byte| *byte == b'/') {
             let name = one_name(name, shown)?;
+            self.root.reserve.check(&directory, shown)?;
             let made = match mkdirat(&directory, &name, Mode::RWXU) {
                 Ok(()) => true,
                 Err(Errno::EXIST) => false,
                 Err(error) => return Err(explain("make", shown, error)),
             };
-            directory = open_below(&directory, &name, shown).map_err(|error| match error {
-                // A file or a link has the name of a directory.
-                FileError::Changed { path } => FileError::NotDirectory { path },
-                error => error,
-            })?;
+            directory =
+                open_one(&directory, &name, self.root.one_name(), shown).map_err(|error| match error {
+                    // A file or a link has the name of a directory.
+                    FileError::Changed { path } => FileError::NotDirectory { path },
+                    error => error,
+                })?;
             if made {
-                fchmod(&directory, Mode::from_raw_mode(0o755))
+                fchmod(&directory, Mode::from_raw_mode(self.root.permitted(0o755)))
                     .map_err(|error| explain("set the mode of", shown, error))?;
             }
         }

@@ -5,9 +5,9 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::FileType;
+use rustix::fs::{FileType, ResolveFlags};
 
-use super::walk::{Step, Walk, open_file_below};
+use super::walk::{Step, Walk, open_one_file};
 use super::{Entry, FileError, RootDirectory, TreeBounds};
 
 /// An entry on the way.
@@ -17,6 +17,7 @@ pub struct Visited<'a> {
     directory: &'a OwnedFd,
     name: &'a CStr,
     shown: String,
+    one_name: ResolveFlags,
 }
 
 /// How a walk came to its end.
@@ -43,7 +44,7 @@ impl Visited<'_> {
     /// # Errors
     /// [`FileError`].
     pub fn open(&self) -> Result<File, FileError> {
-        open_file_below(self.directory, self.name, &self.shown).map(File::from)
+        open_one_file(self.directory, self.name, self.one_name, &self.shown).map(File::from)
     }
 }
 
@@ -61,11 +62,13 @@ impl RootDirectory {
         visitor: &mut dyn FnMut(&Visited<'_>) -> ControlFlow<()>,
     ) -> Result<VisitEnd, FileError> {
         self.as_sandbox_user(path, || {
-            let mut walk = Walk::new(self.open_directory(path)?, path, bounds)?;
+            let one_name = self.one_name();
+            let mut walk = Walk::new(self.open_directory(path)?, path, bounds)?.opening(one_name);
             while let Some(step) = walk.next()? {
                 let (Step::Found(found), Some(directory)) = (step, walk.directory()) else { continue };
                 let entry = Entry::read(directory, &found.name, found.path.clone(), &found.status);
-                let visited = Visited { entry, directory, name: &found.name, shown: walk.shown(&found) };
+                let visited =
+                    Visited { entry, directory, name: &found.name, shown: walk.shown(&found), one_name };
                 if visitor(&visited).is_break() {
                     return Ok(VisitEnd::Stopped);
                 }

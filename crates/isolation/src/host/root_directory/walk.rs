@@ -20,6 +20,7 @@ pub(super) struct Walk {
     base: String,
     seen: usize,
     bounds: RunningBounds,
+    one_name: ResolveFlags,
 }
 
 struct Frame {
@@ -53,9 +54,21 @@ impl Found {
 impl Walk {
     /// Begins in an open directory; `base` is its path for messages.
     pub(super) fn new(directory: OwnedFd, base: &str, bounds: TreeBounds) -> Result<Self, FileError> {
-        let mut walk = Self { frames: Vec::new(), base: base.to_owned(), seen: 0, bounds: bounds.begin() };
+        let mut walk = Self {
+            frames: Vec::new(),
+            base: base.to_owned(),
+            seen: 0,
+            bounds: bounds.begin(),
+            one_name: one_name(),
+        };
         walk.push(directory, None)?;
         Ok(walk)
+    }
+
+    /// Opens each name below in this way.
+    pub(super) fn opening(mut self, one_name: ResolveFlags) -> Self {
+        self.one_name = one_name;
+        self
     }
 
     /// The directory that the last entry is in.
@@ -109,7 +122,7 @@ impl Walk {
         if self.frames.len() > self.bounds.bounds.depth {
             return Err(self.bounds.too_deep(&shown));
         }
-        let directory = open_below(&frame.directory, &found.name, &shown)?;
+        let directory = open_one(&frame.directory, &found.name, self.one_name, &shown)?;
         self.push(directory, Some(found))
     }
 
@@ -143,8 +156,18 @@ impl Walk {
 /// # Errors
 /// [`FileError::Changed`] where it is a link or no directory, and what opening it gives.
 pub(super) fn open_below(directory: &OwnedFd, name: &CStr, shown: &str) -> Result<OwnedFd, FileError> {
+    open_one(directory, name, one_name(), shown)
+}
+
+/// As [`open_below`], resolved in this way.
+pub(super) fn open_one(
+    directory: &OwnedFd,
+    name: &CStr,
+    resolve: ResolveFlags,
+    shown: &str,
+) -> Result<OwnedFd, FileError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    openat2(directory, name, flags, Mode::empty(), one_name()).map_err(|error| changed(shown, error))
+    openat2(directory, name, flags, Mode::empty(), resolve).map_err(|error| changed(shown, error))
 }
 
 /// Opens the regular file of this very name for reading, without waiting for anything.
@@ -152,9 +175,19 @@ pub(super) fn open_below(directory: &OwnedFd, name: &CStr, shown: &str) -> Resul
 /// # Errors
 /// As [`open_below`].
 pub(super) fn open_file_below(directory: &OwnedFd, name: &CStr, shown: &str) -> Result<OwnedFd, FileError> {
+    open_one_file(directory, name, one_name(), shown)
+}
+
+/// As [`open_file_below`], resolved in this way.
+pub(super) fn open_one_file(
+    directory: &OwnedFd,
+    name: &CStr,
+    resolve: ResolveFlags,
+    shown: &str,
+) -> Result<OwnedFd, FileError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file =
-        openat2(directory, name, flags, Mode::empty(), one_name()).map_err(|error| changed(shown, error))?;
+        openat2(directory, name, flags, Mode::empty(), resolve).map_err(|error| changed(shown, error))?;
     let status = fstat(&file).map_err(|error| explain("look at", shown, error))?;
     if FileType::from_raw_mode(status.st_mode) == FileType::RegularFile {
         Ok(file)

@@ -9,8 +9,8 @@ use std::process::ExitCode;
 use clap::Args;
 use sandkasten_image::{ExportError, ExportTarget, ImageName, ImageStore};
 
-use super::progress_line::ProgressLine;
 use crate::cli_error::{CliError, Exit};
+use crate::progress_line::ProgressLine;
 use crate::{human, output};
 
 /// Arguments of `image export`.
@@ -41,12 +41,12 @@ pub(super) fn run(store: &ImageStore, arguments: &ExportArguments) -> Result<Exi
         (None, Some(path)) => (ExportTarget::Directory(path), None),
         (None, None) => return Err(nowhere(&"there is neither --tar nor --dir")),
     };
-    let mut progress = ProgressLine::new("exporting");
+    let mut progress = ProgressLine::new();
     let result = store.export(name, target, &mut |now| {
-        progress.show(&format!("{} layers, {}", now.entries, human::bytes(now.archive_bytes)));
+        progress.show(|| format!("exporting: {} layers, {}", now.entries, human::bytes(now.archive_bytes)));
         ControlFlow::Continue(())
     });
-    progress.clear();
+    drop(progress);
     let report = result.map_err(|error| {
         if let Some(path) = file {
             // Half an archive is of no use; the error at hand says more than one of removing it.

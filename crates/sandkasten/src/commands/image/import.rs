@@ -13,8 +13,8 @@ use sandkasten_image::{
     ReadImageError, UnpackError, UnpackLimits,
 };
 
-use super::progress_line::ProgressLine;
 use crate::cli_error::{CliError, Exit};
+use crate::progress_line::ProgressLine;
 use crate::{human, output};
 
 /// Arguments of `image import`.
@@ -41,16 +41,16 @@ pub(crate) struct ImportArguments {
 /// Imports an image and prints its name.
 pub(super) fn run(store: &ImageStore, arguments: &ImportArguments) -> Result<ExitCode, CliError> {
     let started = Instant::now();
-    let mut progress = ProgressLine::new("importing");
+    let mut progress = ProgressLine::new();
     let path = arguments.source.as_ref().or(arguments.tar.as_ref()).map_or(Path::new("-"), PathBuf::as_path);
     let source = open(path)?;
     let options = ImportOptions { limits: UnpackLimits::default(), reference: arguments.reference.clone() };
     let result = store.import(&arguments.name, source, &options, &mut |now| {
         let entries = human::grouped(now.entries);
-        progress.show(&format!("{entries} entries, {}", human::bytes(now.archive_bytes)));
+        progress.show(|| format!("importing: {entries} entries, {}", human::bytes(now.archive_bytes)));
         ControlFlow::Continue(())
     });
-    progress.clear();
+    drop(progress);
     let report = result.map_err(|error| {
         let what = format!("cannot import {} as image {}", path.display(), arguments.name);
         let (hint, exit) = advice(&error);

@@ -4,7 +4,6 @@ mod export;
 mod import;
 mod in_use;
 mod list;
-mod progress_line;
 mod prune;
 mod pull;
 mod pull_progress;

@@ -16,7 +16,6 @@ use sandkasten_registry::{
 use tokio::runtime::Handle;
 
 use super::import;
-use super::progress_line::ProgressLine;
 use super::pull_progress::PullProgress;
 use crate::cli_error::{CliError, Exit, root_cause};
 use crate::{human, output};
@@ -99,14 +98,14 @@ fn unpack(
     download: &Download,
     what: &dyn Fn() -> String,
 ) -> Result<ImportReport, CliError> {
-    let mut line = ProgressLine::new("unpacking");
+    let mut line = ProgressLine::new();
     let options = ImportOptions { limits: UnpackLimits::default(), reference: None };
     let result = store.import(name, ImportSource::Directory(download.path()), &options, &mut |now| {
         let entries = human::grouped(now.entries);
-        line.show(&format!("{entries} entries, {}", human::bytes(now.archive_bytes)));
+        line.show(|| format!("unpacking: {entries} entries, {}", human::bytes(now.archive_bytes)));
         ControlFlow::Continue(())
     });
-    line.clear();
+    drop(line);
     result.map_err(|error| {
         let (hint, exit) = import::advice(&error);
         CliError { exit, ..CliError::ours(what(), &error, hint) }

@@ -9,7 +9,7 @@ use rustix::fs::Mode;
 use super::Place;
 use crate::host::root_directory::pending_file::open_named;
 use crate::host::root_directory::{
-    EntryKind, Existing, FileError, ListOptions, Listing, Parents, RemovalDepth, TreeBounds,
+    EntryKind, Existing, FileError, ListOptions, Listing, Parents, RemovalDepth, Reserve, TreeBounds,
 };
 
 pub(super) const BOUNDS: TreeBounds =
@@ -213,7 +213,7 @@ fn a_write_by_a_temporary_name_is_whole_or_leaves_nothing() {
     let begin = || {
         place.root.as_sandbox_user("/workspace", || {
             let (directory, name) = place.root.locate("/workspace/file")?;
-            open_named(directory, name, Mode::from_raw_mode(0o640), "/workspace/file")
+            open_named(directory, name, Mode::from_raw_mode(0o640), Reserve::default(), "/workspace/file")
         })
     };
     let names = || {

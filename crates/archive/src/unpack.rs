@@ -9,7 +9,7 @@ use sandkasten_api::limits::{MAX_TREE_DEPTH, MAX_TREE_ENTRIES};
 use sandkasten_isolation::host::{FileError, RootDirectory, TreeWriter};
 use tar::{Entry, EntryType};
 
-use super::ArchiveFormat;
+use crate::ArchiveFormat;
 
 /// What headers of one entry may hold, which the tar crate keeps in memory.
 const HEADER_BYTES: u64 = 1 << 20;
@@ -20,14 +20,16 @@ const LONGEST_LINK: usize = 4_095;
 
 /// What was unpacked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Unpacked {
-    pub(crate) entries: u64,
-    pub(crate) bytes: u64,
+pub struct Unpacked {
+    /// Its entries.
+    pub entries: u64,
+    /// Bytes of contents.
+    pub bytes: u64,
 }
 
 /// Why an archive was not unpacked to its end. What came before is there.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum UnpackArchiveError {
+pub enum UnpackArchiveError {
     /// An entry could not be written.
     #[error(transparent)]
     File(#[from] FileError),
@@ -45,6 +47,9 @@ pub(crate) enum UnpackArchiveError {
         /// Why.
         problem: &'static str,
     },
+    /// It has no entry.
+    #[error("the archive cannot be read: it has no entry")]
+    Empty,
     /// It holds more than is taken.
     #[error("the archive has more than {limit}")]
     TooLarge {
@@ -74,7 +79,12 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-pub(super) fn unpack(
+/// Unpacks an archive into a directory, which is made where it is missing. Files, directories and symbolic links are taken; a
+/// name may not climb, nothing is written through a link, and files that are there are replaced. Blocking.
+///
+/// # Errors
+/// [`UnpackArchiveError`].
+pub fn unpack(
     root: &RootDirectory,
     path: &str,
     format: ArchiveFormat,
@@ -122,7 +132,7 @@ fn entries(writer: &TreeWriter<'_>, input: impl Read, most: u64) -> Result<Unpac
         writer.set_directory_mode(&path, mode)?;
     }
     if unpacked.entries == 0 {
-        return Err(read(io::Error::other("it has no entry")));
+        return Err(UnpackArchiveError::Empty);
     }
     Ok(unpacked)
 }

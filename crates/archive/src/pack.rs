@@ -9,45 +9,63 @@ use std::path::Path;
 use sandkasten_isolation::host::{EntryKind, FileError, RootDirectory, Unreadable, Visited};
 use tar::{Builder, EntryType, Header};
 
-use super::{ArchiveFormat, BOUNDS};
+use crate::{ArchiveFormat, BOUNDS};
 
 /// The sandbox user, as it is called inside.
 const OWNER: u64 = 1_000;
 
-pub(super) fn pack(
+/// What was packed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// Pipes, sockets and devices, which were left out.
+    pub skipped: u64,
+}
+
+/// Packs what is below a directory. Blocking.
+///
+/// # Errors
+/// The writer's, or that a file cannot be read; what was written then is no whole archive.
+pub fn pack(
     root: &RootDirectory,
     path: &str,
     format: ArchiveFormat,
     mut out: impl Write,
-) -> io::Result<()> {
-    match format {
+) -> io::Result<Packed> {
+    let packed = match format {
         ArchiveFormat::Tar => write_tree(root, path, &mut out)?,
         ArchiveFormat::TarZstd => {
             let mut encoder = zstd::Encoder::new(&mut out, 3)?;
-            write_tree(root, path, &mut encoder)?;
+            let packed = write_tree(root, path, &mut encoder)?;
             encoder.finish()?;
+            packed
         }
-    }
-    out.flush()
+    };
+    out.flush()?;
+    Ok(packed)
 }
 
-fn write_tree(root: &RootDirectory, path: &str, out: impl Write) -> io::Result<()> {
+fn write_tree(root: &RootDirectory, path: &str, out: impl Write) -> io::Result<Packed> {
     let mut builder = Builder::new(out);
+    let mut packed = Packed::default();
     let mut failure = None;
-    let visited =
-        root.visit(path, BOUNDS, Unreadable::Refused, &mut |visited| match append(&mut builder, visited) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                failure = Some(error);
-                ControlFlow::Break(())
-            }
-        });
+    let visited = root.visit(path, BOUNDS, Unreadable::Refused, &mut |visited| match append(
+        &mut builder,
+        visited,
+        &mut packed,
+    ) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(error) => {
+            failure = Some(error);
+            ControlFlow::Break(())
+        }
+    });
     visited.map_err(io::Error::other)?;
     failure.map_or(Ok(()), Err)?;
-    builder.finish()
+    builder.finish()?;
+    Ok(packed)
 }
 
-fn append(builder: &mut Builder<impl Write>, visited: &Visited<'_>) -> io::Result<()> {
+fn append(builder: &mut Builder<impl Write>, visited: &Visited<'_>, packed: &mut Packed) -> io::Result<()> {
     let entry = &visited.entry;
     let path = Path::new(OsStr::from_bytes(&entry.path));
     let mut header = Header::new_gnu();
@@ -78,6 +96,9 @@ fn append(builder: &mut Builder<impl Write>, visited: &Visited<'_>) -> io::Resul
             // What shrinks meanwhile is filled up, as tar(1) does it: the header has been sent.
             builder.append_data(&mut header, path, file.take(size).chain(io::repeat(0)).take(size))
         }
-        EntryKind::Fifo | EntryKind::Socket | EntryKind::Device => Ok(()),
+        EntryKind::Fifo | EntryKind::Socket | EntryKind::Device => {
+            packed.skipped += 1;
+            Ok(())
+        }
     }
 }
