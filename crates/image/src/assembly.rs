@@ -24,7 +24,7 @@ use crate::store::ImageStore;
 use crate::unpack::{self, Content, Progress, Recorder, TarStream, UnpackError, UnpackSummary, Unpacked};
 
 /// As many as can be stacked with the account layer on top: docs/adr/0008-skeleton-layer.md.
-pub(crate) const MOST_LAYERS: usize = 63;
+pub const MOST_LAYERS: usize = 63;
 /// Before the chain of hashes in the name of a layer that is what it is only on the layers below it.
 const CHAINED: &str = "chained-";
 
@@ -130,8 +130,8 @@ impl<'a> Assembly<'a> {
         progress: OnProgress<'_>,
     ) -> Result<(), ImportError> {
         let diff_id = expected.diff_id;
-        let chained = format!("{CHAINED}{}", self.chain_id(diff_id).hexadecimal());
-        let plain = diff_id.hexadecimal();
+        let below: Vec<Digest> = self.layers.iter().map(|part| part.report.diff_id).collect();
+        let [plain, chained] = layer_names(&below, diff_id);
         let path = self.store.layers.clone();
         let _claim =
             Claim::wait(&path, &diff_id).map_err(|source| ImportError::Claim { layer: diff_id, source })?;
@@ -185,12 +185,9 @@ impl<'a> Assembly<'a> {
 
     /// Takes a layer that the store has.
     fn take_present(&mut self, layer: &str, diff_id: Digest) -> Result<bool, ImportError> {
-        let pinned = staging::pin_layer(&self.store.layers, layer)
-            .map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })?;
-        let Some(pin) = pinned else { return Ok(false) };
-        // One from before there were facts and records, or that has lost them, is unpacked again to no effect but having them.
-        let has_record = staging::record_path(&self.store.layers, layer).is_file();
-        let Some(facts) = self.store.facts(layer).filter(|_| has_record) else { return Ok(false) };
+        let pinned = self.store.pin_known(layer);
+        let pinned = pinned.map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })?;
+        let Some((pin, facts)) = pinned else { return Ok(false) };
         self.count(&facts.summary)?;
         let report = ImportedLayer { diff_id, compression: None, was_present: true };
         self.layers.push(Part { layer: layer.to_owned(), report, _pin: pin });
@@ -298,15 +295,6 @@ impl<'a> Assembly<'a> {
             self.layers.iter().rev().map(|part| self.store.layers.join(&part.layer)).collect();
         RootView::open(&paths, &[]).map_err(|source| ImportError::OpenLayers { source: source.into() })
     }
-
-    /// The chain of hashes that stands for a layer on those below it: the image specification of OCI, "Layer ChainID".
-    fn chain_id(&self, top: Digest) -> Digest {
-        let mut below = self.layers.iter().map(|part| part.report.diff_id);
-        let Some(lowest) = below.next() else { return top };
-        below.chain([top]).fold(lowest, |chain, layer| {
-            Digest::of_hasher(Sha256::new_with_prefix(format!("{chain} {layer}")))
-        })
-    }
 }
 
 impl Drop for Assembly<'_> {
@@ -330,11 +318,30 @@ impl ImageStore {
         StagedLayer::create(&self.layers, self.lock_file()).map_err(|source| ImportError::Stage { source })
     }
 
+    /// Keeps a layer that the store has. None of one from before there were facts and records, or that has lost them: it is
+    /// unpacked again to no effect but having them.
+    pub(crate) fn pin_known(&self, layer: &str) -> std::io::Result<Option<(Pin, LayerFacts)>> {
+        let Some(pin) = staging::pin_layer(&self.layers, layer)? else { return Ok(None) };
+        let has_record = staging::record_path(&self.layers, layer).is_file();
+        Ok(self.facts(layer).filter(|_| has_record).map(|facts| (pin, facts)))
+    }
+
     /// What is known about a layer; none where that is lost.
     pub(crate) fn facts(&self, layer: &str) -> Option<LayerFacts> {
         let bytes = std::fs::read(staging::facts_path(&self.layers, layer)).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
+}
+
+/// The two names that a layer may have on those below it, the lowest first: by itself, and by the chain of hashes that stands
+/// for it there (the image specification of OCI, "Layer ChainID").
+pub(crate) fn layer_names(below: &[Digest], top: Digest) -> [String; 2] {
+    let chain = below
+        .iter()
+        .chain([&top])
+        .copied()
+        .reduce(|chain, layer| Digest::of_hasher(Sha256::new_with_prefix(format!("{chain} {layer}"))));
+    [top.hexadecimal(), format!("{CHAINED}{}", chain.unwrap_or(top).hexadecimal())]
 }
 
 fn unpack_into(

@@ -26,7 +26,9 @@ impl Digest {
         Self(Sha256::digest(bytes).into())
     }
 
-    pub(crate) fn of_hasher(hasher: Sha256) -> Self {
+    /// Finishes a hash of bytes that came one after another.
+    #[must_use]
+    pub fn of_hasher(hasher: Sha256) -> Self {
         Self(hasher.finalize().into())
     }
 

@@ -18,6 +18,7 @@ mod unpack;
 
 mod account;
 mod claim;
+mod download;
 mod host;
 mod manifest;
 mod planned_layer;
@@ -39,7 +40,9 @@ mod validate;
 mod tests;
 
 pub use account::AccountLayerError;
+pub use assembly::MOST_LAYERS;
 pub use digest::{Digest, ParseDigestError};
+pub use download::{BeginDownloadError, Download};
 pub use export::{ExportError, ExportReport, ExportTarget};
 pub use host::{RefreshHostError, host_configuration};
 pub use image::{BrokenImage, HostBind, Image, ImageConfig, ImageListing};
@@ -48,7 +51,7 @@ pub use limits::{LimitError, UnpackLimits};
 pub use manifest::{ReadManifestError, WriteManifestError};
 pub use name::{ImageName, ParseImageNameError};
 pub use removal::{NothingInUse, PruneError, PruneReport, RemoveImageError, RemoveReport, Usage};
-pub use source::{ImportSource, OpenSourceError, ReadImageError};
+pub use source::{ImportSource, OpenSourceError, ReadImageError, documents};
 pub use staging::{PublishLayerError, StageLayerError};
 pub use store::{ImageStore, ListImagesError, OpenStoreError, ResolveImageError};
 pub use unpack::{Compression, HardlinkProblem, NameProblem, Progress, UnpackError, UnpackSummary};

@@ -108,18 +108,10 @@ pub(crate) struct StagedLayer {
 impl StagedLayer {
     /// Makes an empty layer below `layers`.
     pub(crate) fn create(layers: &Path, lock_file: &Path) -> Result<Self, StageLayerError> {
-        // Nobody may look for leftovers between the creation of the directory and its lock.
-        let _store = StoreLock::acquire(lock_file)
-            .map_err(|source| StageLayerError::LockStore { path: lock_file.to_owned(), source })?;
-        let temporary = layers.join(temporary_name());
+        let (temporary, lock) = create_locked(layers, lock_file)?;
         let failed =
             |source: Errno| StageLayerError::Create { path: temporary.clone(), source: source.into() };
-        rustix::fs::mkdir(&temporary, Mode::RWXU).map_err(failed)?;
         let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let lock = rustix::fs::openat(CWD, &temporary, directory, Mode::empty()).map_err(failed)?;
-        rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|source| {
-            StageLayerError::LockDirectory { path: temporary.clone(), source: source.into() }
-        })?;
         rustix::fs::mkdirat(&lock, LAYER, Mode::RWXU).map_err(failed)?;
         let root = rustix::fs::openat(&lock, LAYER, directory, Mode::empty()).map_err(failed)?;
         // The mode given to mkdir is cut by the umask; an archive may have no entry for its root.
@@ -188,6 +180,22 @@ impl StagedLayer {
     }
 }
 
+/// Makes a temporary directory that nobody else takes for a leftover for as long as the descriptor is open.
+pub(crate) fn create_locked(layers: &Path, lock_file: &Path) -> Result<(PathBuf, OwnedFd), StageLayerError> {
+    // Nobody may look for leftovers between the creation of the directory and its lock.
+    let _store = StoreLock::acquire(lock_file)
+        .map_err(|source| StageLayerError::LockStore { path: lock_file.to_owned(), source })?;
+    let temporary = layers.join(temporary_name());
+    let failed = |source: Errno| StageLayerError::Create { path: temporary.clone(), source: source.into() };
+    rustix::fs::mkdir(&temporary, Mode::RWXU).map_err(failed)?;
+    let directory = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let lock = rustix::fs::openat(CWD, &temporary, directory, Mode::empty()).map_err(failed)?;
+    rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|source| {
+        StageLayerError::LockDirectory { path: temporary.clone(), source: source.into() }
+    })?;
+    Ok((temporary, lock))
+}
+
 impl Drop for StagedLayer {
     fn drop(&mut self) {
         // What cannot be removed now is a leftover that the next start removes.
@@ -233,6 +241,7 @@ pub(crate) fn pin_layer(layers: &Path, name: &str) -> io::Result<Option<Pin>> {
 }
 
 /// See [`pin_layer`].
+#[derive(Debug)]
 pub(crate) struct Pin {
     _directory: OwnedFd,
 }

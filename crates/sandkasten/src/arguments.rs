@@ -98,7 +98,7 @@ pub(crate) enum Command {
     Rm(rm::RmArguments),
     /// Show what sessions use
     Stats(stats::StatsArguments),
-    /// Import, list, validate and remove images
+    /// Pull, import, export, list, validate and remove images
     #[command(subcommand)]
     Image(image::ImageCommand),
     /// List, create, copy, rename and remove workspaces, and copy files in and out
@@ -228,6 +228,11 @@ mod tests {
             &["ps", "--json", "-q"],
             &["image", "import", "--name", "x"],
             &["image", "import", "--name", "../x", "--tar", "-"],
+            &["image", "pull"],
+            &["image", "pull", "https://r.example/x"],
+            &["image", "pull", "--name", "../x", "python"],
+            &["image", "pull", "--username", "u", "python"],
+            &["image", "pull", "--password-stdin", "python"],
             &["create", "--ttl", "86401"],
             &["daemon", "--detach", "--detached"],
             &["workspace", "rm"],

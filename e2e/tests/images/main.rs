@@ -3,6 +3,7 @@
 mod debian;
 mod hostile_links;
 mod layers;
+mod registry;
 mod skopeo;
 mod small;
 mod umoci;

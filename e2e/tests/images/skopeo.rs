@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::whole_way::import;
 
-fn layered() -> LayeredImage {
+pub(crate) fn layered() -> LayeredImage {
     let base = fs::read(RootArchive::of_programs(&["cat"]).path()).expect("an archive");
     let upper = LayerArchive::default().directory("d").file("d/f", b"1").file("d/g", b"1");
     let top = LayerArchive::default()
@@ -20,19 +20,19 @@ fn layered() -> LayeredImage {
     LayeredImage::new(base, [upper, top]).with_config(json!({"Env": ["COLOUR=blue"], "Cmd": ["/bin/sh"]}))
 }
 
-fn listed(daemon: &TestDaemon, name: &str) -> Value {
+pub(crate) fn listed(daemon: &TestDaemon, name: &str) -> Value {
     let output = daemon.command(&["image", "list", "--json"]).output().expect("the binary runs");
     let images: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
     images.into_iter().find(|image| image["name"] == name).expect("the image is listed")
 }
 
-fn run(command: &mut Command) -> Vec<u8> {
+pub(crate) fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().expect("the program runs");
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-fn lacks(program: &str) -> bool {
+pub(crate) fn lacks(program: &str) -> bool {
     Command::new(program).arg("--version").stdout(Stdio::null()).status().is_err()
 }
 

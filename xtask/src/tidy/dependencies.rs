@@ -48,6 +48,7 @@ const PLACES: &[Place] = &[
         ],
     ),
     place("sandkasten-client", &["sandkasten-api"]),
+    place("sandkasten-registry", &["sandkasten-image"]),
     // `image` and `doctor` work on the store and the kernel themselves, without a daemon; `cp` on the user's own files.
     place(
         "sandkasten",
@@ -58,6 +59,7 @@ const PLACES: &[Place] = &[
             "sandkasten-daemon",
             "sandkasten-image",
             "sandkasten-isolation",
+            "sandkasten-registry",
             "sandkasten-security",
         ],
     ),
@@ -67,11 +69,19 @@ const PLACES: &[Place] = &[
 
 /// Packages from outside that only some of ours may use, with the reason.
 const FENCED: &[(&str, &[&str], &str)] = &[
-    ("axum", &["sandkasten-daemon"], "HTTP is served by the daemon alone"),
+    // The tests of the registry crate have registries of their own.
+    ("axum", &["sandkasten-daemon", "sandkasten-registry"], "HTTP is served by the daemon alone"),
     ("sqlx", &["sandkasten-daemon"], "the store is the daemon's"),
     (
         "tokio",
-        &["sandkasten-daemon", "sandkasten", "sandkasten-client", "sandkasten-security", "sandkasten-e2e"],
+        &[
+            "sandkasten-daemon",
+            "sandkasten",
+            "sandkasten-client",
+            "sandkasten-registry",
+            "sandkasten-security",
+            "sandkasten-e2e",
+        ],
         "what builds sandboxes is synchronous",
     ),
     ("clap", &["sandkasten"], "only the command line parses arguments"),

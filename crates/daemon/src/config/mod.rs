@@ -9,6 +9,7 @@ mod defaults;
 mod diagnosis;
 mod document;
 mod effective;
+mod images;
 mod key_file;
 mod listen;
 mod load;
@@ -31,6 +32,7 @@ pub use self::api_key::ApiKey;
 pub use self::dashboard::DashboardConfig;
 pub use self::defaults::{DefaultsConfig, ExecMode, NetworkMode, ShellPreference};
 pub use self::effective::{EffectiveSetting, Source};
+pub use self::images::ImagesConfig;
 pub use self::key_file::ReadKeyFileError;
 pub use self::listen::{ListenAddress, ParseListenAddressError};
 pub use self::load::{LoadConfigError, environment};
@@ -90,6 +92,10 @@ pub struct Config {
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(dive)]
     pub defaults: DefaultsConfig,
+    /// Where images come from.
+    #[serde(deserialize_with = "rules::null_is_default")]
+    #[garde(dive)]
+    pub images: ImagesConfig,
     /// Sandboxes made in advance.
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(dive)]
@@ -135,6 +141,7 @@ impl Default for Config {
             max_sessions: 1000,
             session_ttl_seconds: 1800,
             defaults: DefaultsConfig::default(),
+            images: ImagesConfig::default(),
             pool: PoolConfig::default(),
             workspace: WorkspaceConfig::default(),
             security: SecurityConfig::default(),

@@ -198,6 +198,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, text| parse_into(&mut c.defaults.tmp_mb, text, WHOLE)
     ),
     setting!(
+        "images.insecure_registries",
+        "SANDKASTEN_IMAGES_INSECURE_REGISTRIES",
+        "a list of host names, each with or without a port",
+        |c| list(&c.images.insecure_registries),
+        |c, text| {
+            c.images.insecure_registries = split(text);
+            Ok(())
+        }
+    ),
+    setting!(
         "pool.enabled",
         "SANDKASTEN_POOL_ENABLED",
         "false",

@@ -251,6 +251,8 @@ fn values_out_of_range_are_refused_with_the_range() {
         refusal("allowed_hosts: [a.example, \"http://b\"]\n")
             .contains("1:28: allowed_hosts: `http://b` is no host")
     );
+    let message = refusal("images: {insecure_registries: [\"http://b\"]}\n");
+    assert!(message.contains("images.insecure_registries: `http://b` is no host"), "{message}");
 }
 
 #[test]

@@ -7,6 +7,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::digest::Digest;
 use crate::image::ImageConfig;
 
+/// How many bytes an index, manifest or configuration that is imported has at most: far more than any has.
+pub const LARGEST_DOCUMENT: u64 = 1 << 20;
+
 /// By which an index says under which name a manifest was put there.
 pub(crate) const REFERENCE_NAME: &str = "org.opencontainers.image.ref.name";
 /// The full name, as containerd and Docker write it.
@@ -14,57 +17,75 @@ const CONTAINERD_NAME: &str = "io.containerd.image.name";
 /// Marks manifests that are about another one, and no image.
 const REFERENCE_TYPE: &str = "vnd.docker.reference.type";
 
-pub(crate) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
-pub(crate) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+/// The type of an index of OCI.
+pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
+/// The type of a manifest of OCI.
+pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 pub(crate) const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
-const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+/// The type of a list of manifests of Docker.
+pub const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
+/// The type of a manifest of Docker.
+pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// What a blob is, where it says so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Descriptor {
-    pub(crate) media_type: String,
-    pub(crate) digest: Digest,
-    pub(crate) size: u64,
+pub struct Descriptor {
+    /// What it is.
+    pub media_type: String,
+    /// By what it is found.
+    pub digest: Digest,
+    /// How many bytes it has.
+    pub size: u64,
     #[serde(default, deserialize_with = "null_is_default", skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) annotations: BTreeMap<String, String>,
+    /// What it is for, where an index says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) platform: Option<Platform>,
+    pub platform: Option<Platform>,
 }
 
 /// What a manifest is made for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Platform {
+pub struct Platform {
+    /// Of the processor: `amd64`.
     #[serde(default)]
-    pub(crate) architecture: String,
+    pub architecture: String,
+    /// The system: `linux`.
     #[serde(default)]
-    pub(crate) os: String,
+    pub os: String,
+    /// Which of several kinds of the processor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) variant: Option<String>,
+    pub variant: Option<String>,
 }
 
 /// A list of manifests.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Index {
-    pub(crate) schema_version: u32,
+pub struct Index {
+    /// Always 2.
+    pub schema_version: u32,
+    /// What it is, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) media_type: Option<String>,
-    pub(crate) manifests: Vec<Descriptor>,
+    pub media_type: Option<String>,
+    /// In the order of preference.
+    pub manifests: Vec<Descriptor>,
 }
 
 /// An image: its configuration and its layers, the lowest first.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ImageManifest {
-    pub(crate) schema_version: u32,
+pub struct ImageManifest {
+    /// Always 2.
+    pub schema_version: u32,
+    /// What it is, where it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) media_type: Option<String>,
-    pub(crate) config: Descriptor,
-    pub(crate) layers: Vec<Descriptor>,
+    pub media_type: Option<String>,
+    /// Where its configuration is.
+    pub config: Descriptor,
+    /// Where its layers are, the lowest first.
+    pub layers: Vec<Descriptor>,
 }
 
 /// One image of the file `manifest.json` in what `docker save` writes.
@@ -79,7 +100,7 @@ pub(crate) struct SavedImage {
 
 /// The configuration of an image.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Configuration {
+pub struct Configuration {
     #[serde(default)]
     architecture: String,
     #[serde(default)]
@@ -88,7 +109,8 @@ pub(crate) struct Configuration {
     variant: Option<String>,
     #[serde(default, deserialize_with = "null_is_default")]
     config: Execution,
-    pub(crate) rootfs: RootFileSystem,
+    /// Its layers.
+    pub rootfs: RootFileSystem,
 }
 
 /// The part of a configuration that says how a process is started.
@@ -109,30 +131,40 @@ struct Execution {
 
 /// The layers by the hashes of their uncompressed archives, the lowest first.
 #[derive(Debug, Deserialize)]
-pub(crate) struct RootFileSystem {
+pub struct RootFileSystem {
+    /// The hashes.
     #[serde(default, deserialize_with = "null_is_default")]
-    pub(crate) diff_ids: Vec<Digest>,
+    pub diff_ids: Vec<Digest>,
 }
 
 impl Descriptor {
-    pub(crate) fn new(media_type: &str, digest: Digest, size: u64) -> Self {
+    /// Describes a blob of which nothing else is to be said.
+    #[must_use]
+    pub fn new(media_type: &str, digest: Digest, size: u64) -> Self {
         Self { media_type: media_type.to_owned(), digest, size, annotations: BTreeMap::new(), platform: None }
     }
 
-    pub(crate) fn is_index(&self) -> bool {
+    /// Says whether it is of a list of manifests.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
         matches!(self.media_type.as_str(), OCI_INDEX | DOCKER_LIST)
     }
 
-    pub(crate) fn is_manifest(&self) -> bool {
+    /// Says whether it is of a manifest.
+    #[must_use]
+    pub fn is_manifest(&self) -> bool {
         matches!(self.media_type.as_str(), OCI_MANIFEST | DOCKER_MANIFEST)
     }
 
-    pub(crate) fn is_configuration(&self) -> bool {
+    /// Says whether it is of the configuration of an image.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
         matches!(self.media_type.as_str(), OCI_CONFIG | DOCKER_CONFIG)
     }
 
     /// Says whether it is of an image, and not about one.
-    pub(crate) fn is_image(&self) -> bool {
+    #[must_use]
+    pub fn is_image(&self) -> bool {
         !self.annotations.contains_key(REFERENCE_TYPE)
     }
 
@@ -145,9 +177,30 @@ impl Descriptor {
     }
 }
 
+/// No manifest of an index is for this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoneFits {
+    /// What there is instead; empty where there is no image at all.
+    pub platforms: Vec<String>,
+}
+
+/// Takes the first image for a machine. What is about images and none itself is passed over.
+///
+/// # Errors
+///
+/// [`NoneFits`] says what there is.
+pub fn choose<'a>(manifests: &'a [Descriptor], machine: &Platform) -> Result<&'a Descriptor, NoneFits> {
+    let images = || manifests.iter().filter(|manifest| manifest.is_image());
+    let fits = |manifest: &&Descriptor| manifest.platform.as_ref().is_none_or(|said| said.fits(machine));
+    images().find(fits).ok_or_else(|| NoneFits {
+        platforms: images().filter_map(|image| image.platform.as_ref()).map(ToString::to_string).collect(),
+    })
+}
+
 impl Platform {
     /// This machine, in the words of images.
-    pub(crate) fn of_this_machine() -> Self {
+    #[must_use]
+    pub fn of_this_machine() -> Self {
         let architecture = match std::env::consts::ARCH {
             "x86_64" => "amd64",
             "aarch64" => "arm64",
@@ -157,7 +210,8 @@ impl Platform {
     }
 
     /// Says whether programs for it run here. What is not said fits everywhere.
-    pub(crate) fn fits(&self, machine: &Self) -> bool {
+    #[must_use]
+    pub fn fits(&self, machine: &Self) -> bool {
         let fits = |ours: &str, theirs: &str| ours.is_empty() || ours == theirs;
         fits(&self.architecture, &machine.architecture) && fits(&self.os, &machine.os)
     }

@@ -2,7 +2,7 @@
 
 mod archive_index;
 mod blobs;
-pub(crate) mod documents;
+pub mod documents;
 mod saved_images;
 
 use std::fs::File;

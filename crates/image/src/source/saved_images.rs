@@ -6,13 +6,13 @@ use std::io::{self, Read};
 use serde::de::DeserializeOwned;
 
 use super::blobs::Blobs;
-use super::documents::{Configuration, Descriptor, ImageManifest, Index, Platform, SavedImage};
+use super::documents::{
+    self, Configuration, Descriptor, ImageManifest, Index, LARGEST_DOCUMENT, Platform, SavedImage,
+};
 use crate::digest::Digest;
 use crate::image::ImageConfig;
 use crate::unpack::printable;
 
-/// Far more than any index, manifest or configuration has.
-const LARGEST_DOCUMENT: u64 = 1 << 20;
 /// As deep as indexes may be nested.
 const MOST_INDEXES: usize = 4;
 /// All variables have to fit into the plan of a sandbox, which is one message.
@@ -254,18 +254,10 @@ impl SavedImages {
         if depth == MOST_INDEXES {
             return Err(ReadImageError::Nested);
         }
-        let fits =
-            |manifest: &&Descriptor| manifest.platform.as_ref().is_none_or(|platform| platform.fits(machine));
-        let images: Vec<Descriptor> = manifests.into_iter().filter(Descriptor::is_image).collect();
-        let Some(chosen) = images.iter().find(fits) else {
-            let platforms: Vec<String> =
-                images.iter().filter_map(|image| image.platform.as_ref()).map(ToString::to_string).collect();
-            return Err(if images.is_empty() {
-                ReadImageError::Empty
-            } else {
-                ReadImageError::Platform { machine: machine.to_string(), platforms }
-            });
-        };
+        let chosen = documents::choose(&manifests, machine).map_err(|none| match none.platforms {
+            platforms if platforms.is_empty() => ReadImageError::Empty,
+            platforms => ReadImageError::Platform { machine: machine.to_string(), platforms },
+        })?;
         if chosen.is_index() {
             let index: Index = parse(&blob_name(&chosen.digest), &self.blob(chosen)?)?;
             return self.choose(index.manifests, machine, depth + 1);

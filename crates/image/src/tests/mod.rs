@@ -3,6 +3,7 @@
 mod choosing;
 mod content;
 mod crash;
+mod downloading;
 mod drawn;
 mod exporting;
 mod hostile;

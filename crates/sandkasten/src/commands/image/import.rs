@@ -59,11 +59,16 @@ pub(super) fn run(store: &ImageStore, arguments: &ImportArguments) -> Result<Exi
     for remark in remarks(&report) {
         output::note(&remark);
     }
+    print(&report, started)?;
+    Ok(output::done())
+}
+
+/// Prints what is there now.
+pub(super) fn print(report: &ImportReport, started: Instant) -> Result<(), CliError> {
     let files = human::grouped(report.summary.entries);
     let size = human::bytes(report.summary.bytes);
     let time = started.elapsed().as_secs_f64();
-    output::print(&format!("{}  {files} entries, {size}, {time:.1} s", report.name))?;
-    Ok(output::done())
+    output::print(&format!("{}  {files} entries, {size}, {time:.1} s", report.name))
 }
 
 fn open(path: &Path) -> Result<ImportSource<'_>, CliError> {
@@ -82,7 +87,7 @@ fn open(path: &Path) -> Result<ImportSource<'_>, CliError> {
 }
 
 /// Tells apart what is wrong with what was saved and what is wrong with this host.
-const fn advice(error: &ImportError) -> (&'static str, Exit) {
+pub(super) const fn advice(error: &ImportError) -> (&'static str, Exit) {
     match error {
         ImportError::Reserved { .. } => ("choose another name", Exit::Refused),
         ImportError::NoReference { .. } => ("leave --ref out", Exit::Refused),
@@ -129,7 +134,7 @@ const fn unpack_advice(error: &UnpackError) -> (&'static str, Exit) {
 }
 
 /// Says what differs from the archive, and what was there before.
-fn remarks(report: &ImportReport) -> Vec<String> {
+pub(super) fn remarks(report: &ImportReport) -> Vec<String> {
     let summary = report.summary;
     let mut remarks = Vec::new();
     if report.layers.len() > 1 {

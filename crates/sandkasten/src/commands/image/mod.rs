@@ -5,6 +5,8 @@ mod import;
 mod in_use;
 mod list;
 mod prune;
+mod pull;
+mod pull_progress;
 mod rm;
 mod validate;
 
@@ -13,6 +15,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use sandkasten_daemon::config::Config;
 use sandkasten_image::ImageStore;
+use tokio::runtime::Handle;
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::{CliError, Exit};
@@ -21,6 +24,8 @@ use crate::connection;
 /// Subcommands of `image`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ImageCommand {
+    /// Fetch an image from a registry: Docker Hub or any other, no Docker needed
+    Pull(pull::PullArguments),
     /// Make an image of a root file system, of what docker save writes, or of an OCI layout
     Import(import::ImportArguments),
     /// Write an image as an OCI layout, its layers as they came
@@ -42,7 +47,9 @@ pub(crate) async fn run(global: &GlobalArguments, command: ImageCommand) -> Resu
     let config = connection::load_config(global)?;
     let store = open(&config)?;
     // The store blocks, and asks the database of sessions through the runtime while it holds its lock.
+    let runtime = Handle::current();
     let work = move || match command {
+        ImageCommand::Pull(arguments) => pull::run(&store, &config, &runtime, &arguments),
         ImageCommand::Import(arguments) => import::run(&store, &arguments),
         ImageCommand::Export(arguments) => export::run(&store, &arguments),
         ImageCommand::List(arguments) => list::run(&store, arguments),
