@@ -9,9 +9,16 @@ pub(crate) enum Challenge {
     Basic,
 }
 
-/// Reads all challenges of one header. What is malformed ends the reading; other schemes are left out.
+/// Far more than any has. Each scheme costs a look at all that follows.
+const LONGEST_HEADER: usize = 8 * 1024;
+
+/// Reads all challenges of one header. What is malformed ends the reading; other schemes are left out, and so is a header
+/// that is too long.
 pub(crate) fn parse(header: &str) -> Vec<Challenge> {
     let mut challenges = Vec::new();
+    if header.len() > LONGEST_HEADER {
+        return challenges;
+    }
     let mut rest = header.trim_start();
     while !rest.is_empty() {
         let (scheme, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -109,6 +116,8 @@ mod tests {
         ] {
             assert_eq!(parse(header), [], "{header}");
         }
-        parse(&"a=\"".repeat(10_000));
+        assert_eq!(parse(&("a ".repeat(4000) + "Basic")), [Challenge::Basic]);
+        assert_eq!(parse(&("a ".repeat(5000) + "Basic")), []);
+        assert_eq!(parse(&"a=\"".repeat(2000)), []);
     }
 }
