@@ -150,12 +150,12 @@ pub enum FetchError {
         range: String,
     },
     /// A document is malformed.
-    #[error("parse {url}")]
+    #[error("parse {url}: {problem}")]
     Parse {
         /// The address.
         url: String,
-        /// Why.
-        source: serde_json::Error,
+        /// What is wrong. It may quote the document, and is cut.
+        problem: String,
     },
     /// A document is none of an image.
     #[error("{url} is of the type {media_type:?}, which is no image that can be pulled")]

@@ -206,5 +206,6 @@ fn media_type(url: &Url, bytes: &[u8], content_type: Option<String>) -> Result<S
 }
 
 fn parse<T: serde::de::DeserializeOwned>(url: &Url, bytes: &[u8]) -> Result<T, FetchError> {
-    serde_json::from_slice(bytes).map_err(|source| FetchError::Parse { url: shown(url), source })
+    serde_json::from_slice(bytes)
+        .map_err(|error| FetchError::Parse { url: shown(url), problem: cut(&error.to_string()) })
 }

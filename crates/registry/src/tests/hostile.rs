@@ -159,6 +159,11 @@ async fn manifests_that_are_none_are_named() {
     let many = vec![json!({"mediaType": "x", "digest": format!("sha256:{}", "0".repeat(64)), "size": 0}); 64];
     let error = with_manifest(|manifest| manifest["layers"] = json!(many)).await;
     assert!(matches!(error, FetchError::TooManyLayers { allowed: 63 }), "{error}");
+    let long = "\u{1b}x".repeat(100_000);
+    let error = with_manifest(|manifest| manifest["schemaVersion"] = json!(long)).await;
+    assert!(matches!(error, FetchError::Parse { .. }), "{error}");
+    let text = error.to_string();
+    assert!(text.len() < 1000 && !text.contains('\u{1b}'), "{text}");
     let server = Server::start(|_| typed("text/html", "<html>")).await;
     let error = find(&server, options(&[&server])).await.unwrap_err();
     assert!(matches!(error, FetchError::Parse { .. }), "{error}");
