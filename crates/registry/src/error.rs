@@ -236,6 +236,11 @@ impl FetchError {
         }
     }
 
+    /// Says whether nobody was there to be asked.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Request { source, .. } if source.is_connect())
+    }
+
     /// How long the registry wants to be left alone.
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {

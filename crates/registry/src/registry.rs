@@ -1,5 +1,7 @@
 //! A registry, as far as one repository of it goes; and trying again what may work the next time.
 
+use std::sync::atomic::Ordering;
+
 use crate::error::FetchError;
 use crate::options::RegistryOptions;
 use crate::reference::Reference;
@@ -41,7 +43,8 @@ impl Registry {
     /// Waits before another attempt; gives the error back where there is to be none.
     pub(crate) async fn pause(&self, error: FetchError, failures: u32) -> Result<(), FetchError> {
         let patience = &self.transport.options.patience;
-        if !error.is_transient() || failures >= patience.attempts {
+        let hopeless = error.is_unreachable() && !self.transport.reached.load(Ordering::Relaxed);
+        if hopeless || !error.is_transient() || failures >= patience.attempts {
             return Err(error);
         }
         let doubled = patience.pause.saturating_mul(1 << (failures - 1).min(6));

@@ -1,5 +1,6 @@
 //! Requests to one registry: redirects followed with care, credentials given to nobody else.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue, LOCATION, RANGE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -29,6 +30,8 @@ pub(crate) struct Transport {
     /// The registry as it was named, for whoever gives out tokens.
     pub(crate) scope: String,
     base: Url,
+    /// Somebody has answered. Until then, a name may be mistyped as well as a network be down for a moment.
+    pub(crate) reached: AtomicBool,
     /// What the registry has accepted, until it no longer does.
     authorization: Mutex<Option<HeaderValue>>,
 }
@@ -62,7 +65,14 @@ impl Transport {
             Url::parse(&address("https")).map_err(no_address)?
         };
         let scope = format!("repository:{}:pull", reference.path());
-        Ok(Self { http, options, scope, base, authorization: Mutex::new(None) })
+        Ok(Self {
+            http,
+            options,
+            scope,
+            base,
+            reached: AtomicBool::new(false),
+            authorization: Mutex::new(None),
+        })
     }
 
     /// Returns the address of something in the repository. `rest` has no characters that mean something there.
@@ -88,6 +98,7 @@ impl Transport {
                 request = request.header(RANGE, format!("bytes={}-", get.from));
             }
             let response = request.send().await.map_err(|source| broken(&url, source))?;
+            self.reached.store(true, Ordering::Relaxed);
             let status = response.status();
             if status == StatusCode::UNAUTHORIZED && ours && !answered {
                 // Of another host it would be a way to have our password sent to where that host likes.

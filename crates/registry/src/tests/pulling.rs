@@ -1,12 +1,14 @@
 //! What an honest registry gives, on good days and on bad ones.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::Response;
 use sandkasten_image::Digest;
 use sandkasten_image::documents::{OCI_INDEX, OCI_MANIFEST};
 
 use super::server::{Server, cut_off};
-use super::{TestImage, blob, index, options, pull, status, this_machine, typed};
+use super::{TestImage, blob, index, options, pull, redirect, status, this_machine, typed};
 use crate::{FetchError, FetchEvent, Reference, Registry};
 
 #[tokio::test]
@@ -127,6 +129,34 @@ async fn a_busy_registry_is_asked_again_and_then_no_more() {
     let error = super::find(&server, options(&[&server])).await.unwrap_err();
     assert!(matches!(&error, FetchError::Status { status, .. } if status.as_u16() == 503), "{error}");
     assert_eq!(server.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn who_cannot_be_reached_is_asked_again_only_after_somebody_has_answered() {
+    let nobody = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let mut patient = options(&[]);
+    patient.patience.pause = Duration::from_secs(3600);
+    let reference: Reference = format!("{nobody}/app:1").parse().unwrap();
+    let registry = Registry::new(&reference, patient).unwrap();
+    let found = tokio::time::timeout(Duration::from_secs(60), registry.find(&reference)).await;
+    let error = found.expect("it is not tried again").unwrap_err();
+    assert!(matches!(error, FetchError::Request { .. }), "{error}");
+
+    let image = TestImage::new(&[b"one"]);
+    let (layer, to) = (image.layer_path(0), format!("https://{nobody}/"));
+    let path = layer.clone();
+    let server = Server::start(move |asked| match asked.path == path {
+        true => redirect(&to),
+        false => image.answer(asked),
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let error = pull(&server, options(&[&server]), directory.path()).await.unwrap_err();
+    assert!(matches!(error, FetchError::Request { .. }), "{error}");
+    assert_eq!(server.asked().iter().filter(|asked| asked.path == layer).count(), 5);
 }
 
 #[tokio::test]
