@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use sandkasten_e2e::{TestDaemon, with_daemon};
+use sandkasten_e2e::{PseudoTerminal, TestDaemon, with_daemon};
 use serde_json::Value;
 
 use crate::skopeo::{lacks, layered, listed, run};
@@ -234,5 +234,15 @@ fn a_registry_with_a_password_is_told_it_and_only_a_right_one_helps() {
         fs::write(registry.directory.path().join("config.json"), stored).expect("written");
         let pulled = registry.pull(daemon, &["--name", "stored"], None);
         assert_eq!(pulled.status.code(), Some(0), "{}", said(&pulled));
+    });
+}
+
+#[test]
+fn a_password_is_not_typed_where_it_would_show() {
+    with_daemon(async |daemon| {
+        let pull = ["image", "pull", "--username", "me", "--password-stdin", "127.0.0.1:1/app"];
+        let mut terminal = PseudoTerminal::start(&daemon.command(&pull));
+        terminal.shows("it is a terminal").await;
+        assert_eq!(terminal.ends().await, Some(2), "{}", terminal.text());
     });
 }

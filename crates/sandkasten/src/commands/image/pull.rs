@@ -1,6 +1,6 @@
 //! `image pull`: an image out of a registry.
 
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -157,6 +157,10 @@ fn credentials(runtime: &Handle, arguments: &PullArguments) -> Result<Credential
             .to_owned(),
         exit: Exit::Usage,
     };
+    if io::stdin().is_terminal() {
+        // Which would show it, to whoever looks on and in what it keeps.
+        return Err(unusable("it is a terminal".to_owned()));
+    }
     let mut password = String::new();
     let read = io::stdin().lock().take(LONGEST_PASSWORD + 1).read_to_string(&mut password);
     read.map_err(|error| unusable(error.to_string()))?;
