@@ -1,6 +1,6 @@
 //! Registries that lie, that never end, and that lead elsewhere.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -98,6 +98,22 @@ async fn a_layer_that_never_gets_further_is_given_up() {
     assert!(matches!(error, FetchError::Request { .. } | FetchError::Cut { .. }), "{error}");
     let error = with_layer(|| Response::new(silent(b""))).await;
     assert!(matches!(error, FetchError::Request { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_layer_that_comes_too_slowly_is_given_up_in_time() {
+    let image = TestImage::new(&[b"the layer"]);
+    let path = image.layer_path(0);
+    let server = Server::start(move |asked| match asked.path == path {
+        true => Response::new(dripping()),
+        false => image.answer(asked),
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options(&[&server]);
+    options.limits.max_duration = Duration::from_millis(300);
+    let error = pull(&server, options, directory.path()).await.unwrap_err();
+    assert!(matches!(error, FetchError::Duration { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use axum::response::Response;
 
 use super::server::{Asked, Server};
 use super::{BASIC, TestImage, find, options, password, pull, redirect, status};
-use crate::{Credentials, FetchError, RegistryOptions, Secret};
+use crate::{Credentials, FetchError, Reference, Registry, RegistryOptions, Secret};
 
 fn challenge(challenge: &str) -> Response {
     Response::builder().status(401).header("www-authenticate", challenge).body(Body::empty()).unwrap()
@@ -41,6 +41,23 @@ async fn a_token_is_got_once_with_the_password_and_only_to_pull() {
     assert_eq!(tokens.asked().len(), 2);
     let sent: Vec<String> = server.asked().into_iter().filter_map(|asked| asked.authorization).collect();
     assert!(sent.iter().all(|sent| sent == "Bearer t0ken") && !sent.is_empty(), "{sent:?}");
+}
+
+#[tokio::test]
+async fn what_is_secret_shows_in_no_debug_output() {
+    let tokens = Server::start(token_server).await;
+    let server = Server::start(guarded(TestImage::new(&[]), tokens.url("/token"))).await;
+    let reference: Reference = format!("{}/app:1", server.address).parse().unwrap();
+    let refresh = Credentials::IdentityToken(Secret::new("re/fresh"));
+    for credentials in [password(), refresh] {
+        let known = RegistryOptions { credentials, ..options(&[&server, &tokens]) };
+        let registry = Registry::new(&reference, known).unwrap();
+        registry.find(&reference).await.unwrap();
+        let text = format!("{registry:?}");
+        for secret in ["hunter2", &BASIC[6..], "t0ken", "re/fresh"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
 }
 
 #[tokio::test]
