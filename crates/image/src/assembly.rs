@@ -14,7 +14,7 @@ use crate::account::{self, AccountLayerError};
 use crate::claim::Claim;
 use crate::digest::Digest;
 use crate::image::ImageConfig;
-use crate::import::{ImportError, ImportedLayer};
+use crate::import::{ImportError, ImportReport, ImportedLayer};
 use crate::limits::{Deadline, LimitError, UnpackLimits};
 use crate::manifest::Manifest;
 use crate::name::ImageName;
@@ -64,14 +64,6 @@ struct Part {
     report: ImportedLayer,
     /// Until the manifest says that the layer is needed.
     _pin: Pin,
-}
-
-/// An image that has been made.
-pub(crate) struct Assembled {
-    pub(crate) layers: Vec<ImportedLayer>,
-    pub(crate) summary: UnpackSummary,
-    pub(crate) account_layer: bool,
-    pub(crate) replaced: Option<String>,
 }
 
 type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
@@ -152,7 +144,7 @@ impl<'a> Assembly<'a> {
         digest: Digest,
         config: ImageConfig,
         configuration: Option<String>,
-    ) -> Result<Assembled, ImportError> {
+    ) -> Result<ImportReport, ImportError> {
         let diff_ids = self.layers.iter().map(|part| part.report.diff_id).collect();
         let account_layer = self.add_account_layer()?;
         let store = self.store;
@@ -175,7 +167,9 @@ impl<'a> Assembly<'a> {
             written.is_ok() || Manifest::read(&store.images, &self.name).is_ok_and(|there| there == manifest);
         drop(lock);
         written.map_err(|source| ImportError::Manifest { name: self.name.clone(), source })?;
-        Ok(Assembled {
+        Ok(ImportReport {
+            name: self.name.clone(),
+            digest: digest.to_string(),
             layers: self.layers.iter().map(|part| part.report).collect(),
             summary: self.summary,
             account_layer: account_layer.is_some(),

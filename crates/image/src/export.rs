@@ -20,7 +20,7 @@ use crate::source::documents::{
     Descriptor, ImageManifest, Index, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Platform,
     REFERENCE_NAME,
 };
-use crate::source::nameless_file;
+use crate::source::{blob_name, nameless_file};
 use crate::staging::{self, Pin};
 use crate::store::ImageStore;
 use crate::unpack::Progress;
@@ -411,8 +411,4 @@ fn bare_configuration(manifest: &Manifest) -> String {
         "rootfs": {"type": "layers", "diff_ids": manifest.diff_ids},
     })
     .to_string()
-}
-
-fn blob_name(digest: &Digest) -> String {
-    format!("blobs/sha256/{}", digest.hexadecimal())
 }

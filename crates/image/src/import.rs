@@ -209,9 +209,9 @@ impl ImageStore {
         match source::open(source, &self.layers, &options.limits, assembly.deadline())? {
             Found::RootFileSystem(stream) => match &options.reference {
                 Some(reference) => Err(ImportError::NoReference { reference: reference.clone() }),
-                None => import_root(name, assembly, stream, progress),
+                None => import_root(assembly, stream, progress),
             },
-            Found::Images(images) => import_image(name, assembly, &images, options, progress),
+            Found::Images(images) => import_image(assembly, &images, options, progress),
         }
     }
 
@@ -233,17 +233,15 @@ impl ImageStore {
 }
 
 fn import_root(
-    name: &ImageName,
     mut assembly: Assembly<'_>,
     stream: TarStream<'_>,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ImportReport, ImportError> {
     let digest = assembly.add_root_file_system(stream, progress)?;
-    report(name, digest, assembly, ImageConfig::default(), None)
+    assembly.finish(digest, ImageConfig::default(), None)
 }
 
 fn import_image(
-    name: &ImageName,
     mut assembly: Assembly<'_>,
     images: &SavedImages,
     options: &ImportOptions,
@@ -273,23 +271,5 @@ fn import_image(
         })?;
         (entries, bytes) = (entries + last.entries, bytes + last.archive_bytes);
     }
-    report(name, image.digest, assembly, image.config, Some(image.configuration))
-}
-
-fn report(
-    name: &ImageName,
-    digest: Digest,
-    assembly: Assembly<'_>,
-    config: ImageConfig,
-    configuration: Option<String>,
-) -> Result<ImportReport, ImportError> {
-    let made = assembly.finish(digest, config, configuration)?;
-    Ok(ImportReport {
-        name: name.clone(),
-        digest: digest.to_string(),
-        layers: made.layers,
-        summary: made.summary,
-        account_layer: made.account_layer,
-        replaced: made.replaced,
-    })
+    assembly.finish(image.digest, image.config, Some(image.configuration))
 }

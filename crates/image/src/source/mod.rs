@@ -21,7 +21,7 @@ use crate::staging::temporary_name;
 use crate::unpack::{self, Compression, TarStream, UnpackError};
 
 pub use saved_images::ReadImageError;
-pub(crate) use saved_images::SavedImages;
+pub(crate) use saved_images::{SavedImages, blob_name};
 
 /// How much of an archive is looked at to tell what it is: the first few headers, with long names.
 const PEEKED_BYTES: u64 = 64 * 1024;

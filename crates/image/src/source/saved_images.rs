@@ -367,7 +367,8 @@ fn check_environment(variables: &[String]) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn blob_name(digest: &Digest) -> String {
+/// Where a layout of OCI has a blob.
+pub(crate) fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hexadecimal())
 }
 
