@@ -6,8 +6,7 @@ use futures_util::Stream;
 use reqwest::{Body, Method, RequestBuilder, Response};
 use sandkasten_api::file_tree::{
     ArchiveFormat, ArchiveQuery, ChangeModeRequest, FileEntry, FilePathQuery, ListFilesQuery,
-    ListFilesResponse, MakeDirectoryRequest, MoveFileRequest, RawUploadQuery, RawUploadResponse,
-    RemoveFileQuery, UnpackResponse,
+    ListFilesResponse, MakeDirectoryRequest, RawUploadQuery, RawUploadResponse, UnpackResponse,
 };
 use sandkasten_api::health::Acknowledged;
 use sandkasten_api::id::{SessionId, WorkspaceId};
@@ -70,14 +69,6 @@ impl Files {
         self.acknowledged(Method::POST, "mkdir", request).await
     }
 
-    /// Gives a file or directory another name.
-    ///
-    /// # Errors
-    /// As [`stat`](Self::stat).
-    pub async fn rename(&self, request: &MoveFileRequest) -> Result<(), RequestError> {
-        self.acknowledged(Method::POST, "move", request).await
-    }
-
     /// Sets permission bits, in octal.
     ///
     /// # Errors
@@ -85,17 +76,6 @@ impl Files {
     pub async fn set_mode(&self, path: &str, mode: &str) -> Result<(), RequestError> {
         let request = ChangeModeRequest { path: path.to_owned(), mode: mode.to_owned() };
         self.acknowledged(Method::POST, "chmod", &request).await
-    }
-
-    /// Removes a file, or a directory with all that is in it.
-    ///
-    /// # Errors
-    /// As [`stat`](Self::stat).
-    pub async fn remove(&self, path: &str) -> Result<(), RequestError> {
-        let query = RemoveFileQuery { path: path.to_owned(), recursive: true };
-        let Acknowledged { .. } =
-            self.client.call(self.request(Method::DELETE, "remove").query(&query)).await?;
-        Ok(())
     }
 
     /// Reads a file of any size, links to it followed.

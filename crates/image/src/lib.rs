@@ -25,6 +25,7 @@ mod planned_layer;
 mod staging;
 
 mod image;
+mod pattern;
 mod store;
 
 mod assembly;
@@ -50,6 +51,7 @@ pub use import::{ImportError, ImportOptions, ImportReport, ImportedLayer};
 pub use limits::{LimitError, UnpackLimits};
 pub use manifest::{ReadManifestError, WriteManifestError};
 pub use name::{ImageName, ParseImageNameError};
+pub use pattern::{ImagePattern, ParseImagePatternError};
 pub use removal::{NothingInUse, PruneError, PruneReport, RemoveImageError, RemoveReport, Usage};
 pub use source::{ImportSource, OpenSourceError, ReadImageError, documents};
 pub use staging::{PublishLayerError, StageLayerError};

@@ -49,11 +49,6 @@ pub(crate) fn write_stream(stream: StreamName, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Writes text to standard error as it is, at once. A reader that went away is an error of kind `BrokenPipe`.
-pub(crate) fn write_error(text: &str) -> io::Result<()> {
-    io::stderr().lock().write_all(text.as_bytes())
-}
-
 /// Whether standard output and standard error are the same file, pipe or terminal.
 pub(crate) fn is_one_place() -> bool {
     let [output, error] = [fstat(rustix::stdio::stdout()), fstat(rustix::stdio::stderr())];

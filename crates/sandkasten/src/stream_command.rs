@@ -45,11 +45,10 @@ impl Ending {
 pub(crate) async fn stream_command(
     client: &Client,
     id: &SessionId,
-    request: &ExecRequest,
+    request: ExecRequest,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, CliError> {
-    let separate_output = request.tty.is_none() && !output::is_one_place();
-    let request = ExecRequest { separate_output, ..request.clone() };
+    let request = ExecRequest { separate_output: !output::is_one_place(), ..request };
     let stream = tokio::select! {
         stream = client.exec_stream(id, &request) => {
             stream.map_err(|error| CliError::request(format!("cannot run the command in session {id}"), &error))?
@@ -68,11 +67,14 @@ async fn copy(mut stream: ExecStream, id: &SessionId) -> Result<Ending, CliError
         let event =
             event.map_err(|error| CliError::request(format!("lost the command in session {id}"), &error))?;
         match event {
-            ExecEvent::Chunk(chunk) => match write(&chunk) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ending::Unread),
-                result => result
-                    .map_err(|error| CliError::ours("cannot print", &error, "check where the output goes"))?,
-            },
+            ExecEvent::Chunk(ExecChunk { chunk, stream, .. }) => {
+                match output::write_stream(stream.unwrap_or(StreamName::Stdout), chunk.as_bytes()) {
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Ending::Unread),
+                    result => result.map_err(|error| {
+                        CliError::ours("cannot print", &error, "check where the output goes")
+                    })?,
+                }
+            }
             ExecEvent::Done(done) => {
                 return Ok(Ending::Exited { code: status(done.exit_code), duration_ms: done.duration_ms });
             }
@@ -85,13 +87,6 @@ async fn copy(mut stream: ExecStream, id: &SessionId) -> Result<Ending, CliError
         hint: "look into the daemon's log".to_owned(),
         exit: Exit::Ours,
     })
-}
-
-fn write(chunk: &ExecChunk) -> io::Result<()> {
-    match chunk.stream {
-        Some(StreamName::Stderr) => output::write_error(&chunk.chunk),
-        Some(StreamName::Stdout) | None => output::write(&chunk.chunk),
-    }
 }
 
 fn command_failed(id: &SessionId, failed: ExecFailed) -> CliError {

@@ -82,6 +82,23 @@ fn images_beside_the_allowed_ones_are_refused_and_too_many_sessions_as_well() {
 }
 
 #[test]
+fn images_are_allowed_by_patterns_and_digests() {
+    let other = format!("sha256:{}", "0f".repeat(32));
+    with_config(&format!("allowed_images: ['ho*@{other}', 'py*']"), async |daemon| {
+        let create = async |body: Value| daemon.raw().post("/v1/sessions", &body).await;
+        let message = create(json!({})).await.message(400, "INVALID_IMAGE");
+        assert!(message.contains("digest sha256:") && !message.contains(&other), "{message}");
+        let message = create(json!({"image": "python:3"})).await.message(400, "INVALID_IMAGE");
+        assert!(message.contains("not present"), "{message}");
+        let message = create(json!({"image": "xpython"})).await.message(400, "INVALID_IMAGE");
+        assert!(message.contains("allowed_images"), "{message}");
+    });
+    with_config("allowed_images: ['h*t']", async |daemon| {
+        assert_eq!(daemon.raw().post("/v1/sessions", &json!({})).await.status, 201);
+    });
+}
+
+#[test]
 fn ids_that_are_unknown_or_none_are_refused_on_every_route() {
     with_daemon(async |daemon| {
         let raw = daemon.raw();

@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use garde::Validate;
+use sandkasten_image::{Image, ImagePattern};
 use sandkasten_isolation::controls::Controls;
 use serde::Deserialize;
 
@@ -79,8 +80,8 @@ pub struct Config {
     pub default_image: String,
     /// The images that sessions may use; empty means all that are present.
     #[serde(deserialize_with = "rules::null_is_default")]
-    #[garde(inner(custom(rules::image_name)))]
-    pub allowed_images: Vec<String>,
+    #[garde(skip)]
+    pub allowed_images: Vec<ImagePattern>,
     /// The most sessions that exist at once. Every session takes a range of 65,536 uids, of which there are 4,095
     /// (`sandkasten_isolation::plan::RANGES`).
     #[garde(range(min = 1, max = 4_095))]
@@ -166,10 +167,16 @@ impl Config {
         self.data_dir.join("run")
     }
 
-    /// Tells whether sessions may use the image of this name.
+    /// Tells whether sessions may use an image of this name, perhaps one content of it alone.
     #[must_use]
-    pub fn allows_image(&self, name: &str) -> bool {
-        self.allowed_images.is_empty() || self.allowed_images.iter().any(|allowed| allowed == name)
+    pub fn allows_image_name(&self, name: &str) -> bool {
+        self.allowed_images.is_empty() || self.allowed_images.iter().any(|allowed| allowed.matches_name(name))
+    }
+
+    /// Tells whether sessions may use this image.
+    #[must_use]
+    pub fn allows_image(&self, image: &Image) -> bool {
+        self.allowed_images.is_empty() || self.allowed_images.iter().any(|allowed| allowed.matches(image))
     }
 }
 

@@ -106,10 +106,11 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(
         "allowed_images",
         "SANDKASTEN_ALLOWED_IMAGES",
-        "a list of image names (python, python:3.12)",
+        "a list of image names, with * for any characters, or digests (python, debian:*, sha256:…, python@sha256:…)",
         |c| if c.allowed_images.is_empty() { "(all)".to_owned() } else { list(&c.allowed_images) },
         |c, text| {
-            c.allowed_images = split(text);
+            let parse = |item: String| item.parse().map_err(|error| format!("has `{item}`, which {error}"));
+            c.allowed_images = split(text).into_iter().map(parse).collect::<Result<_, _>>()?;
             Ok(())
         }
     ),

@@ -287,7 +287,7 @@ fn the_environment_overrides_the_file() {
     let config = Config::load(Some(&path), &variables).expect("valid");
     assert_eq!(config.defaults.cpu_limit, 0.5);
     assert_eq!(config.defaults.pids_limit, 100);
-    assert_eq!(config.allowed_images, ["python", "node"]);
+    assert_eq!(config.allowed_images.iter().map(ToString::to_string).collect::<Vec<_>>(), ["python", "node"]);
     assert_eq!(config.listen, ListenAddress::Unix(PathBuf::from("/run/s.sock")));
     assert_eq!(config.pool.images.get("python"), Some(&2));
 

@@ -50,7 +50,7 @@ impl Config {
         if self.api_key.as_ref().is_some_and(super::ApiKey::is_published) {
             warnings.push(ConfigWarning::PublishedKey);
         }
-        if !self.allows_image(&self.default_image) {
+        if !self.allows_image_name(&self.default_image) {
             warnings.push(ConfigWarning::DefaultImageNotAllowed { image: self.default_image.clone() });
         }
         if self.security.seccomp == SeccompProfile::Off {

@@ -143,18 +143,26 @@ impl Inner {
     fn resolve(&self, name: &str) -> Result<Image, SessionError> {
         let parsed: ImageName =
             name.parse().map_err(|error| SessionError::Image { reason: format!("{error}") })?;
-        if !self.config.allows_image(parsed.as_str()) {
+        if !self.config.allows_image_name(parsed.as_str()) {
             let reason = format!("the image {name:?} is not in allowed_images of the configuration");
             return Err(SessionError::Image { reason });
         }
-        self.images.resolve(&parsed).map_err(|error| match error {
+        let image = self.images.resolve(&parsed).map_err(|error| match error {
             ResolveImageError::NotPresent { .. } => SessionError::Image {
                 reason: format!(
                     "the image {name:?} is not present; import it with `sandkasten image import --name {name} --tar F`"
                 ),
             },
             source => SessionError::ReadImage { name: name.to_owned(), source },
-        })
+        })?;
+        if !self.config.allows_image(&image) {
+            let digest = &image.digest;
+            let reason = format!(
+                "the image {name:?} has the digest {digest}, which is not in allowed_images of the configuration"
+            );
+            return Err(SessionError::Image { reason });
+        }
+        Ok(image)
     }
 
     /// Starts a sandbox, with a workspace that is made where there is none. Blocking.

@@ -73,7 +73,13 @@ impl Upload {
     /// [`SessionError::File`]; the upload has come to nothing then.
     pub(crate) async fn append(&mut self, piece: Vec<u8>) -> Result<(), SessionError> {
         let Some(mut pending) = self.pending.take() else { return Ok(()) };
-        let appended = tokio::task::spawn_blocking(move || pending.append(&piece).map(|()| pending)).await;
+        // Held until this is done, although the client may have gone before.
+        let held = self.held.clone();
+        let appended = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            pending.append(&piece).map(|()| pending)
+        })
+        .await;
         self.pending = Some(appended.map_err(|source| SessionError::Task { source })??);
         Ok(())
     }

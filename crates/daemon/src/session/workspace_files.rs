@@ -10,7 +10,7 @@ use sandkasten_isolation::host::WatchDepth;
 use super::file_space::{FileSpace, Turns};
 use super::file_watch::FileWatch;
 use super::{FilePath, SessionError, Sessions};
-use crate::workspace::OpenWorkspace;
+use crate::workspace::{OpenWorkspace, WorkspaceError};
 
 /// What the requests about each workspace share, as long as there are any.
 #[derive(Debug, Default)]
@@ -52,6 +52,13 @@ impl WorkspaceTurns {
         let turns = Arc::default();
         all.insert(id.clone(), Arc::downgrade(&turns));
         turns
+    }
+
+    /// Ends the watches of a workspace that is not there any more.
+    fn end(&self, id: &WorkspaceId) {
+        if let Some(turns) = self.all().remove(id).and_then(|turns| turns.upgrade()) {
+            turns.closed.send_replace(true);
+        }
     }
 
     fn all(&self) -> MutexGuard<'_, HashMap<WorkspaceId, Weak<Turns>>> {
@@ -124,10 +131,25 @@ impl Sessions {
         Ok(watch.holding(Arc::clone(&files.space.turns)))
     }
 
-    /// Ends the watches of a workspace that has been removed or renamed.
-    pub(crate) fn end_workspace_watches(&self, id: &WorkspaceId) {
-        if let Some(turns) = self.inner.workspace_turns.all().remove(id).and_then(|turns| turns.upgrade()) {
-            turns.closed.send_replace(true);
-        }
+    /// Removes a workspace that nobody uses, and ends its watches, whether or not anybody waits for this.
+    ///
+    /// # Errors
+    /// Those of [`Workspaces::remove`](crate::workspace::Workspaces::remove).
+    pub(crate) async fn remove_workspace(&self, id: WorkspaceId) -> Result<(), WorkspaceError> {
+        let inner = Arc::clone(&self.inner);
+        self.workspaces().run(move |all| all.remove(&id, || inner.workspace_turns.end(&id))).await
+    }
+
+    /// Gives a workspace that nobody uses another name, and ends its watches, whether or not anybody waits for this.
+    ///
+    /// # Errors
+    /// Those of [`Workspaces::rename`](crate::workspace::Workspaces::rename).
+    pub(crate) async fn rename_workspace(
+        &self,
+        id: WorkspaceId,
+        to: WorkspaceId,
+    ) -> Result<(), WorkspaceError> {
+        let inner = Arc::clone(&self.inner);
+        self.workspaces().run(move |all| all.rename(&id, &to, || inner.workspace_turns.end(&id))).await
     }
 }

@@ -159,16 +159,20 @@ impl Workspaces {
         Ok(all)
     }
 
-    /// Removes a workspace with everything in it. Blocking.
+    /// Removes a workspace with everything in it. Says when it has gone, before its files are deleted and anybody can make another
+    /// of its name. Blocking.
     ///
     /// # Errors
     /// [`WorkspaceError::NotFound`], or [`WorkspaceError::InUse`] while a session or a request uses it.
-    pub(crate) fn remove(&self, id: &WorkspaceId) -> Result<(), WorkspaceError> {
+    pub(crate) fn remove(&self, id: &WorkspaceId, gone: impl FnOnce()) -> Result<(), WorkspaceError> {
         self.require(id)?;
         let lock = WorkspaceLock::claim(&self.locks(), id)?;
-        let gone = removal::discard(&self.path(id), &self.rubbish());
+        let discarded = removal::discard(&self.path(id), &self.rubbish());
+        if discarded.is_ok() {
+            gone();
+        }
         lock.remove()?;
-        match gone {
+        match discarded {
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
                 return Err(WorkspaceError::NotFound { id: id.clone() });
             }
@@ -189,18 +193,27 @@ impl Workspaces {
         self.describe(id.clone(), &mut 1)
     }
 
-    /// Gives a workspace that nobody uses another name. Blocking.
+    /// Gives a workspace that nobody uses another name. Says when it has gone from its old one, before anybody can make another of
+    /// that name. Blocking.
     ///
     /// # Errors
     /// [`WorkspaceError::NotFound`], [`WorkspaceError::InUse`] or [`WorkspaceError::Exists`].
-    pub(crate) fn rename(&self, id: &WorkspaceId, to: &WorkspaceId) -> Result<(), WorkspaceError> {
+    pub(crate) fn rename(
+        &self,
+        id: &WorkspaceId,
+        to: &WorkspaceId,
+        gone: impl FnOnce(),
+    ) -> Result<(), WorkspaceError> {
         self.require(id)?;
         self.require_free(to)?;
         let own = WorkspaceLock::claim(&self.locks(), id)?;
         let _target = WorkspaceLock::claim(&self.locks(), to)?;
         let (from, path) = (self.path(id), self.path(to));
         match renameat_with(CWD, &from, CWD, &path, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(own.remove()?),
+            Ok(()) => {
+                gone();
+                Ok(own.remove()?)
+            }
             Err(rustix::io::Errno::EXIST) => Err(WorkspaceError::Exists { id: to.clone() }),
             Err(rustix::io::Errno::NOENT) => Err(WorkspaceError::NotFound { id: id.clone() }),
             Err(error) => Err(PathError::of("rename", &from)(error).into()),

@@ -103,10 +103,10 @@ fn a_workspace_in_use_stays_and_one_that_is_not_goes_whole() {
     let Some(place) = Place::new() else { return };
     let open = place.workspaces.open_or_make(&id("user-1")).expect("made");
     fs::write(place.path("user-1/file"), "content").expect("written");
-    assert!(matches!(place.workspaces.remove(&id("user-1")), Err(WorkspaceError::InUse { .. })));
+    assert!(matches!(place.workspaces.remove(&id("user-1"), || {}), Err(WorkspaceError::InUse { .. })));
     drop(open);
-    place.workspaces.remove(&id("user-1")).expect("removed");
-    assert!(matches!(place.workspaces.remove(&id("user-1")), Err(WorkspaceError::NotFound { .. })));
+    place.workspaces.remove(&id("user-1"), || {}).expect("removed");
+    assert!(matches!(place.workspaces.remove(&id("user-1"), || {}), Err(WorkspaceError::NotFound { .. })));
     for directory in [".locks", ".rubbish"] {
         assert_eq!(fs::read_dir(place.path(directory)).expect("listed").count(), 0, "{directory}");
     }
@@ -216,14 +216,14 @@ fn names_that_are_taken_or_in_use_are_not_given_again() {
     assert_eq!(all.create(&id("one")).expect("made").files, 0);
     assert!(matches!(all.create(&id("one")), Err(WorkspaceError::Exists { .. })));
     assert!(matches!(all.copy(&id("one"), &id("one")), Err(WorkspaceError::Exists { .. })));
-    assert!(matches!(all.rename(&id("one"), &id("one")), Err(WorkspaceError::Exists { .. })));
-    assert!(matches!(all.rename(&id("none"), &id("two")), Err(WorkspaceError::NotFound { .. })));
+    assert!(matches!(all.rename(&id("one"), &id("one"), || {}), Err(WorkspaceError::Exists { .. })));
+    assert!(matches!(all.rename(&id("none"), &id("two"), || {}), Err(WorkspaceError::NotFound { .. })));
     assert!(matches!(all.copy(&id("none"), &id("two")), Err(WorkspaceError::NotFound { .. })));
     let used = all.open(&id("one")).expect("opened");
-    assert!(matches!(all.rename(&id("one"), &id("two")), Err(WorkspaceError::InUse { .. })));
+    assert!(matches!(all.rename(&id("one"), &id("two"), || {}), Err(WorkspaceError::InUse { .. })));
     all.copy(&id("one"), &id("two")).expect("a copy needs no rest");
     drop(used);
-    assert!(matches!(all.rename(&id("one"), &id("two")), Err(WorkspaceError::Exists { .. })));
-    all.rename(&id("one"), &id("three")).expect("renamed");
+    assert!(matches!(all.rename(&id("one"), &id("two"), || {}), Err(WorkspaceError::Exists { .. })));
+    all.rename(&id("one"), &id("three"), || {}).expect("renamed");
     assert_eq!(place.listed(), ["three", "two"]);
 }

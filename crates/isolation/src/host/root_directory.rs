@@ -97,10 +97,9 @@ impl RootDirectory {
 
     /// How a name below is opened: no link, no way up, and no other mount, but where the mounts are the caller's as well.
     fn one_name(&self) -> ResolveFlags {
-        let single = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         match self.actor {
-            Actor::User(_) => single | ResolveFlags::NO_XDEV,
-            Actor::Caller { .. } => single,
+            Actor::User(_) => walk::one_name(),
+            Actor::Caller { .. } => walk::one_name() - ResolveFlags::NO_XDEV,
         }
     }
 

@@ -63,6 +63,6 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &ExecArguments) -> 
         .resolve(&client)
         .await
         .map_err(|error| CliError::request(format!("cannot run the command in session {session}"), &error))?;
-    let ending = stream_command(&client, &id, &request, &mut interrupts).await?;
+    let ending = stream_command(&client, &id, request, &mut interrupts).await?;
     Ok(ExitCode::from(ending.exit_status()))
 }

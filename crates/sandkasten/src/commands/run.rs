@@ -168,7 +168,7 @@ async fn run_reported(
                 raw_output: arguments.raw,
                 ..ExecRequest::default()
             };
-            stream_command(client, &session.id, &request, interrupts).await?
+            stream_command(client, &session.id, request, interrupts).await?
         }
     };
     if arguments.report {

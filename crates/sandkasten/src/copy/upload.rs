@@ -25,15 +25,16 @@ pub(super) async fn path(from: &LocalPath, to: &Remote) -> Result<(), CliError> 
 /// Copies standard input: into a file, or an archive into a directory.
 pub(super) async fn standard_input(to: &Remote) -> Result<(), CliError> {
     let what = format!("cannot write {}", to.shown());
-    let found = to.look(to.path.text()).await?;
+    let is_directory = matches!(to.look(to.path.text()).await?, Found::Directory(_));
+    if to.path.has_slash() && !is_directory {
+        return Err(no_directory(what, to));
+    }
     let (content, failure) = produce(to.shown().to_owned(), |pieces| read_all(io::stdin().lock(), pieces))?;
-    let sent = match found {
-        Found::Directory(_) => to.files.unpack(to.path.text(), content).await.map(drop),
-        _ if to.path.has_slash() => return Err(no_directory(what, to)),
-        _ => {
-            let query = RawUploadQuery { path: to.path.text().to_owned(), mode: None };
-            to.files.write(&query, content).await.map(drop)
-        }
+    let sent = if is_directory {
+        to.files.unpack(to.path.text(), content).await.map(drop)
+    } else {
+        let query = RawUploadQuery { path: to.path.text().to_owned(), mode: None };
+        to.files.write(&query, content).await.map(drop)
     };
     sent.map_err(|error| failure.explain("cannot read standard input", CliError::request(what, &error)))
 }

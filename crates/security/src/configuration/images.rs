@@ -19,20 +19,28 @@ fn allowed(config: &Config) -> Finding {
     let advice = "name the images that you have looked at in allowed_images";
     match config.allowed_images.len() {
         0 => finding(name, Verdict::Warn, "every image that is present may be used", advice),
+        _ if config.allowed_images.iter().any(|allowed| allowed.is_everything()) => {
+            finding(name, Verdict::Warn, "* is every image that is present", advice)
+        }
         count if count > BROAD => finding(
             name,
             Verdict::Warn,
             format!("{count} images may be used: too many to look after"),
             advice,
         ),
-        _ => finding(name, Verdict::Ok, config.allowed_images.join(", "), ""),
+        _ => finding(
+            name,
+            Verdict::Ok,
+            config.allowed_images.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+            "",
+        ),
     }
 }
 
 fn default(config: &Config) -> Finding {
     let name = "default image";
     let image = &config.default_image;
-    if config.allows_image(image) {
+    if config.allows_image_name(image) {
         finding(name, Verdict::Ok, image, "")
     } else {
         finding(
@@ -46,7 +54,7 @@ fn default(config: &Config) -> Finding {
 
 fn host_programs(config: &Config) -> Finding {
     let name = "programs of the host";
-    if config.allows_image(HOST) {
+    if config.allows_image_name(HOST) {
         finding(
             name,
             Verdict::Warn,
@@ -68,7 +76,7 @@ mod tests {
     fn verdicts(default: &str, allowed: &[&str]) -> Vec<Verdict> {
         let mut config = Config::default();
         config.default_image = default.to_owned();
-        config.allowed_images = allowed.iter().map(|image| (*image).to_owned()).collect();
+        config.allowed_images = allowed.iter().map(|image| image.parse().expect("a pattern")).collect();
         check(&config).into_iter().map(|finding| finding.verdict).collect()
     }
 
@@ -77,6 +85,10 @@ mod tests {
         assert_eq!(verdicts("python", &["python"]), [Ok, Ok, Ok]);
         assert_eq!(verdicts("python", &[]), [Warn, Ok, Warn]);
         assert_eq!(verdicts("python", &["node"]), [Ok, Warn, Ok]);
+        assert_eq!(verdicts("python:3", &["node", "python:*"]), [Ok, Ok, Ok]);
+        assert_eq!(verdicts("python", &["python", "*"]), [Warn, Ok, Warn]);
+        let content = format!("*@sha256:{}", "0f".repeat(32));
+        assert_eq!(verdicts("python", &[&content]), [Ok, Ok, Warn]);
         assert_eq!(verdicts("host", &["host"]), [Ok, Ok, Warn]);
         let many: Vec<String> = (0..30).map(|number| format!("image{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();

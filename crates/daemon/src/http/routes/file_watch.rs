@@ -53,7 +53,8 @@ pub(in crate::http) async fn watch<P: FilePlace>(
     let path = P::parse(query.path.as_deref().unwrap_or("."))?;
     let depth = if query.recursive { WatchDepth::Tree } else { WatchDepth::Single };
     let watch = place.watch(&state, path.clone(), depth).await.map_err(ApiError::of_file)?;
-    let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT);
+    // One place more, which is kept for the end.
+    let (pieces, receiver) = mpsc::channel(PIECES_IN_FLIGHT + 1);
     tokio::spawn(forward(watch, path, pieces, P::WATCH_END, request_id));
     Ok(event_stream::relay(receiver))
 }
@@ -65,6 +66,8 @@ async fn forward(
     reason: WatchEndReason,
     RequestId(request_id): RequestId,
 ) {
+    // The end waits for no client.
+    let Ok(last) = pieces.clone().reserve_owned().await else { return };
     let ready = WatchReady { path: path.as_str().to_owned(), directories: watch.directories() };
     let mut piece = event(None, "ready", &ready);
     let mut is_last = false;
@@ -72,9 +75,13 @@ async fn forward(
     loop {
         if !piece.is_empty() {
             let sent = tokio::select! {
+                biased;
                 sent = pieces.send(std::mem::take(&mut piece).into()) => sent.is_ok(),
                 // A client that does not read holds nothing of a session that has ended.
-                () = watch.wait_for_end() => false,
+                () = watch.wait_for_end() => {
+                    last.send(end(reason));
+                    return;
+                }
             };
             if !sent || is_last {
                 return;
@@ -89,9 +96,7 @@ async fn forward(
             }
         };
         if awaited == Awaited::End {
-            let end = event(None, "end", &WatchEnd { reason });
-            // Only if there is room: nothing waits for a client any more.
-            pieces.try_send(end.into()).ok();
+            last.send(end(reason));
             return;
         }
         match watch.read().await {
@@ -107,6 +112,10 @@ async fn forward(
             }
         }
     }
+}
+
+fn end(reason: WatchEndReason) -> Bytes {
+    event(None, "end", &WatchEnd { reason }).into()
 }
 
 fn describe(path: &FilePath, change: WatchEvent) -> String {

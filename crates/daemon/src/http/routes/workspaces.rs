@@ -49,15 +49,7 @@ pub(in crate::http) async fn remove(
     State(state): State<ApiState>,
     WorkspacePathId(id): WorkspacePathId,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    state
-        .sessions
-        .workspaces()
-        .run({
-            let id = id.clone();
-            move |all| all.remove(&id)
-        })
-        .await?;
-    state.sessions.end_workspace_watches(&id);
+    state.sessions.remove_workspace(id).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
 
@@ -109,15 +101,7 @@ pub(in crate::http) async fn rename(
     JsonBody(request): JsonBody<WorkspaceTarget>,
 ) -> Result<Json<Acknowledged>, ApiError> {
     let to: WorkspaceId = request.to.parse()?;
-    state
-        .sessions
-        .workspaces()
-        .run({
-            let id = id.clone();
-            move |all| all.rename(&id, &to)
-        })
-        .await?;
-    state.sessions.end_workspace_watches(&id);
+    state.sessions.rename_workspace(id, to).await?;
     Ok(Json(Acknowledged { ok: true }))
 }
 

@@ -1,7 +1,7 @@
 //! Filling a directory with entries that somebody else has named: each name is made or opened on its own, and nothing is
 //! written through a link.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags, fchmod, fstatvfs, mkdirat, readlinkat, symlinkat};
@@ -115,22 +115,34 @@ impl TreeWriter<'_> {
         }
         for name in relative.split(|byte| *byte == b'/') {
             let name = one_name(name, shown)?;
-            self.root.reserve.check(&directory, shown)?;
-            let made = match mkdirat(&directory, &name, Mode::RWXU) {
-                Ok(()) => true,
-                Err(Errno::EXIST) => false,
-                Err(error) => return Err(explain("make", shown, error)),
+            directory = match self.open_directory(&directory, &name, shown) {
+                Err(FileError::NotFound { .. }) => self.make_directory(&directory, &name, shown)?,
+                opened => opened?,
             };
-            directory =
-                open_one(&directory, &name, self.root.one_name(), shown).map_err(|error| match error {
-                    // A file or a link has the name of a directory.
-                    FileError::Changed { path } => FileError::NotDirectory { path },
-                    error => error,
-                })?;
-            if made {
-                fchmod(&directory, Mode::from_raw_mode(self.root.permitted(0o755)))
-                    .map_err(|error| explain("set the mode of", shown, error))?;
-            }
+        }
+        Ok(directory)
+    }
+
+    fn open_directory(&self, parent: &OwnedFd, name: &CStr, shown: &str) -> Result<OwnedFd, FileError> {
+        open_one(parent, name, self.root.one_name(), shown).map_err(|error| match error {
+            // A file or a link has the name of a directory.
+            FileError::Changed { path } => FileError::NotDirectory { path },
+            error => error,
+        })
+    }
+
+    fn make_directory(&self, parent: &OwnedFd, name: &CStr, shown: &str) -> Result<OwnedFd, FileError> {
+        self.root.reserve.check(parent, shown)?;
+        let made = match mkdirat(parent, name, Mode::RWXU) {
+            Ok(()) => true,
+            // Code inside was faster.
+            Err(Errno::EXIST) => false,
+            Err(error) => return Err(explain("make", shown, error)),
+        };
+        let directory = self.open_directory(parent, name, shown)?;
+        if made {
+            fchmod(&directory, Mode::from_raw_mode(self.root.permitted(0o755)))
+                .map_err(|error| explain("set the mode of", shown, error))?;
         }
         Ok(directory)
     }

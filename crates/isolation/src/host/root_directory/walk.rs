@@ -197,7 +197,7 @@ pub(super) fn open_one_file(
 }
 
 /// One name: no link, no way up, no other mount.
-fn one_name() -> ResolveFlags {
+pub(super) fn one_name() -> ResolveFlags {
     ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV
 }
 
