@@ -178,7 +178,7 @@ impl<'a> Assembly<'a> {
 
     /// Takes a layer that the store has.
     fn take_present(&mut self, layer: &str, diff_id: Digest) -> Result<bool, ImportError> {
-        let pinned = staging::pin_layer(&self.store.layers, layer)
+        let pinned = staging::pin_layer(&self.store.layers.join(layer))
             .map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })?;
         let Some(pin) = pinned else { return Ok(false) };
         // One from before there were facts, or whose facts are lost, is unpacked again to no effect but knowing them.
@@ -250,7 +250,7 @@ impl<'a> Assembly<'a> {
         if staged.publish(&self.store.layers, layer, &lock).map_err(unpublished)? {
             self.added.push(layer.to_owned());
         }
-        let pinned = staging::pin_layer(&self.store.layers, layer)
+        let pinned = staging::pin_layer(&self.store.layers.join(layer))
             .and_then(|pin| pin.ok_or_else(|| std::io::ErrorKind::NotFound.into()));
         pinned.map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })
     }
@@ -312,7 +312,7 @@ impl Drop for Assembly<'_> {
         let Ok(lock) = self.store.lock() else { return };
         let Ok(referenced) = self.store.referenced_layers() else { return };
         for layer in self.added.iter().filter(|layer| !referenced.contains(*layer)) {
-            drop(staging::remove_layer(&self.store.layers, layer, &lock));
+            drop(staging::remove_layer(&self.store.layers, layer, |_| false, &lock));
         }
     }
 }
