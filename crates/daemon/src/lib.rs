@@ -8,7 +8,7 @@ pub mod config;
 mod daemon;
 mod http;
 mod idempotency;
-mod images_in_use;
+mod image_usage;
 mod log_file;
 mod places;
 mod presence;
@@ -21,7 +21,7 @@ mod workspace;
 
 pub use crate::http::openapi;
 pub use daemon::{Daemon, ServeError, StartError};
-pub use images_in_use::{ImagesInUseError, images_in_use};
+pub use image_usage::{ImageUsage, ImageUsageError};
 pub use log_file::{OpenLogError, open_log};
 pub use presence::{DaemonRecord, FindDaemonError, RunningDaemon};
 pub use private_daemon::{PrivateDaemon, StartPrivateError, StopPrivateError};

@@ -249,7 +249,7 @@ impl<'a> Assembly<'a> {
         if staged.publish(&self.store.layers, layer, &lock).map_err(unpublished)? {
             self.added.push(layer.to_owned());
         }
-        let pinned = staging::pin_layer(&self.store.layers, layer)
+        let pinned = staging::pin_layer(&self.store.layers.join(layer))
             .and_then(|pin| pin.ok_or_else(|| std::io::ErrorKind::NotFound.into()));
         pinned.map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })
     }
@@ -302,7 +302,7 @@ impl Drop for Assembly<'_> {
         let Ok(lock) = self.store.lock() else { return };
         let Ok(referenced) = self.store.referenced_layers() else { return };
         for layer in self.added.iter().filter(|layer| !referenced.contains(*layer)) {
-            drop(staging::remove_layer(&self.store.layers, layer, &lock));
+            drop(staging::remove_layer(&self.store.layers, layer, |_| false, &lock));
         }
     }
 }
@@ -315,7 +315,7 @@ impl ImageStore {
     /// Keeps a layer that the store has. None of one from before there were facts and records, or that has lost them: it is
     /// unpacked again to no effect but having them.
     pub(crate) fn pin_known(&self, layer: &str) -> std::io::Result<Option<(Pin, LayerFacts)>> {
-        let Some(pin) = staging::pin_layer(&self.layers, layer)? else { return Ok(None) };
+        let Some(pin) = staging::pin_layer(&self.layers.join(layer))? else { return Ok(None) };
         let has_record = staging::record_path(&self.layers, layer).is_file();
         Ok(self.facts(layer).filter(|_| has_record).map(|facts| (pin, facts)))
     }

@@ -196,7 +196,7 @@ impl ImageStore {
     /// Opens the archive of a layer, put together again, and keeps the layer from being removed meanwhile.
     pub(crate) fn open_rebuilt(&self, layer: &str) -> Result<(String, Rebuilt, Pin), ExportError> {
         let unreadable = |source: io::Error| ExportError::ReadLayer { layer: layer.to_owned(), source };
-        let pin = staging::pin_layer(&self.layers, layer).map_err(unreadable)?;
+        let pin = staging::pin_layer(&self.layers.join(layer)).map_err(unreadable)?;
         let pin = pin.ok_or_else(|| unreadable(io::ErrorKind::NotFound.into()))?;
         let record = match File::open(staging::record_path(&self.layers, layer)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -31,6 +31,15 @@ pub struct Image {
     pub config: ImageConfig,
 }
 
+impl Image {
+    /// Returns the names of its layers, topmost first, by which a record may tell [`Usage`](crate::Usage) of them.
+    #[must_use]
+    pub fn layer_names(&self) -> Vec<String> {
+        let name = |layer: &PathBuf| layer.file_name().map(|name| name.to_string_lossy().into_owned());
+        self.layers.iter().filter_map(name).collect()
+    }
+}
+
 /// A directory of the host that is part of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostBind {

@@ -55,6 +55,6 @@ pub use pattern::{ImagePattern, ParseImagePatternError};
 pub use removal::{NothingInUse, PruneError, PruneReport, RemoveImageError, RemoveReport, Usage};
 pub use source::{ImportSource, OpenSourceError, ReadImageError, documents};
 pub use staging::{PublishLayerError, StageLayerError};
-pub use store::{ImageStore, ListImagesError, OpenStoreError, ResolveImageError};
+pub use store::{HeldLayers, ImageStore, ListImagesError, OpenStoreError, ResolveImageError};
 pub use unpack::{Compression, HardlinkProblem, NameProblem, Progress, UnpackError, UnpackSummary};
 pub use validate::{Check, CheckStatus, ValidateImageError, ValidationReport};

@@ -13,11 +13,12 @@ use crate::store::ImageStore;
 
 /// Knows what is in use. Asked while the store is locked, so it must not call the store.
 pub trait Usage {
-    /// Says whether anything runs, or is about to run, on this image.
+    /// Says whether anything runs on this image.
     fn image_in_use(&self, name: &ImageName) -> bool;
 
     /// Says whether anything runs on this layer, given as in [`Image::layers`](crate::Image::layers). Besides the layers
-    /// of its image, this is about images that were replaced or removed since something was started on them.
+    /// of its image, this is about images that were replaced or removed since something was started on them. What is about to
+    /// start holds its layers by [`ImageStore::hold`] until this knows of it.
     fn layer_in_use(&self, layer: &Path) -> bool;
 }
 
@@ -174,13 +175,12 @@ impl ImageStore {
         let mut report = RemoveReport::default();
         for layer in layers {
             let path = self.layers.join(&layer);
-            if referenced.contains(&layer) || usage.layer_in_use(&path) {
+            if referenced.contains(&layer) {
                 report.kept_layers.push(path);
                 continue;
             }
-            match staging::remove_layer(&self.layers, &layer, &lock) {
+            match staging::remove_layer(&self.layers, &layer, |path| usage.layer_in_use(path), &lock) {
                 Ok(true) => report.removed_layers.push(path),
-                // An import is about to use it.
                 Ok(false) => report.kept_layers.push(path),
                 Err(source) => return Err(RemoveImageError::RemoveLayer { layer: path, source }),
             }
@@ -205,13 +205,8 @@ impl ImageStore {
                 continue;
             }
             let path = self.layers.join(&layer);
-            if usage.layer_in_use(&path) {
-                report.kept_layers.push(path);
-                continue;
-            }
-            match staging::remove_layer(&self.layers, &layer, &lock) {
+            match staging::remove_layer(&self.layers, &layer, |path| usage.layer_in_use(path), &lock) {
                 Ok(true) => report.removed_layers.push(path),
-                // An import is about to use it.
                 Ok(false) => report.kept_layers.push(path),
                 Err(source) => return Err(PruneError::RemoveLayer { layer: path, source }),
             }

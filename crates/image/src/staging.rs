@@ -203,9 +203,15 @@ impl Drop for StagedLayer {
     }
 }
 
-/// Removes a layer: first its name, so that no half-removed layer is ever taken for a whole one. The caller has the
-/// store's lock. False where somebody is making an image with it, which then keeps it.
-pub(crate) fn remove_layer(layers: &Path, name: &str, _lock: &StoreLock) -> io::Result<bool> {
+/// Removes a layer that is not in use: first its name, so that no half-removed layer is ever taken for a whole one. The caller
+/// has the store's lock. False where it is in use, or held by somebody who is about to make an image with it or to start
+/// something on it. What is in use is asked when nobody can begin to hold it any more.
+pub(crate) fn remove_layer(
+    layers: &Path,
+    name: &str,
+    in_use: impl FnOnce(&Path) -> bool,
+    _lock: &StoreLock,
+) -> io::Result<bool> {
     let place = layers.join(name);
     let directory = match open_layer(&place) {
         Err(Errno::NOENT) => return Ok(true),
@@ -214,6 +220,9 @@ pub(crate) fn remove_layer(layers: &Path, name: &str, _lock: &StoreLock) -> io::
     match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
         Err(Errno::WOULDBLOCK) => return Ok(false),
         other => other?,
+    }
+    if in_use(&place) {
+        return Ok(false);
     }
     let condemned = layers.join(temporary_name());
     fs::rename(&place, &condemned)?;
@@ -226,16 +235,15 @@ pub(crate) fn remove_layer(layers: &Path, name: &str, _lock: &StoreLock) -> io::
 }
 
 /// Keeps a layer from being removed, for as long as the value lives: by whoever makes an image with it, before the image has
-/// a manifest that says so. None where there is no such layer.
-pub(crate) fn pin_layer(layers: &Path, name: &str) -> io::Result<Option<Pin>> {
-    let place = layers.join(name);
-    let directory = match open_layer(&place) {
+/// a manifest that says so, and by whoever starts something on it, before [`Usage`](crate::Usage) knows. None where there is no such layer.
+pub(crate) fn pin_layer(place: &Path) -> io::Result<Option<Pin>> {
+    let directory = match open_layer(place) {
         Err(Errno::NOENT) => return Ok(None),
         other => other?,
     };
     rustix::io::retry_on_intr(|| rustix::fs::flock(&directory, FlockOperation::LockShared))?;
     // It may have been removed while we waited.
-    let (ours, there) = (rustix::fs::fstat(&directory)?, rustix::fs::lstat(&place));
+    let (ours, there) = (rustix::fs::fstat(&directory)?, rustix::fs::lstat(place));
     let same = there.is_ok_and(|there| (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino));
     Ok(same.then_some(Pin { _directory: directory }))
 }

@@ -16,8 +16,8 @@ use crate::staging::{self, StoreLock, TEMPORARY_PREFIX};
 
 /// All images and layers below one data directory. Any number of processes may have it open.
 ///
-/// Every method blocks. An [`Image`] stays usable until it or its layers are removed; who mounts it makes sure that
-/// [`Usage`](crate::Usage) knows before [`resolve`](Self::resolve) is called.
+/// Every method blocks. An [`Image`] stays usable until it or its layers are removed; who mounts it [holds](Self::hold) it
+/// until [`Usage`](crate::Usage) knows.
 #[derive(Debug, Clone)]
 pub struct ImageStore {
     pub(crate) images: PathBuf,
@@ -25,6 +25,12 @@ pub struct ImageStore {
     lock_file: PathBuf,
     /// The root that the built-in image is taken from: `/`, save in tests.
     pub(crate) host_root: PathBuf,
+}
+
+/// Keeps the layers of an image from being removed, for as long as it lives. Others may hold them as well.
+#[derive(Debug)]
+pub struct HeldLayers {
+    _pins: Vec<staging::Pin>,
 }
 
 /// The store could not be opened.
@@ -93,6 +99,16 @@ pub enum ResolveImageError {
         name: ImageName,
         /// The layer.
         layer: PathBuf,
+    },
+    /// One of its layers could not be kept from being removed.
+    #[error("hold the layer {layer} of the image {name}")]
+    Hold {
+        /// Its name.
+        name: ImageName,
+        /// The layer.
+        layer: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// The built-in image could not be made.
     #[error("make the built-in image")]
@@ -176,6 +192,31 @@ impl ImageStore {
             }
         }
         Ok(image)
+    }
+
+    /// Finds an image as [`resolve`](Self::resolve) does, and keeps its layers from being removed for as long as what is returned
+    /// with it lives.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resolve`](Self::resolve), and [`ResolveImageError::Hold`].
+    pub fn hold(&self, name: &ImageName) -> Result<(Image, HeldLayers), ResolveImageError> {
+        loop {
+            let image = self.resolve(name)?;
+            let mut pins = Vec::with_capacity(image.layers.len());
+            for layer in &image.layers {
+                let pin = staging::pin_layer(layer).map_err(|source| ResolveImageError::Hold {
+                    name: name.clone(),
+                    layer: layer.clone(),
+                    source,
+                })?;
+                pins.extend(pin);
+            }
+            // Otherwise a layer has gone since the image was resolved: the image was replaced or removed.
+            if pins.len() == image.layers.len() {
+                return Ok((image, HeldLayers { _pins: pins }));
+            }
+        }
     }
 
     pub(crate) fn image(&self, manifest: Manifest) -> Image {

@@ -46,6 +46,31 @@ fn an_archive_becomes_an_image_that_is_listed_validated_run_and_removed() {
 }
 
 #[test]
+fn layers_of_a_replaced_image_stay_for_the_sessions_on_them_and_no_longer() {
+    with_daemon(async |daemon| {
+        let archives = [&["ls", "cat"][..], &["ls"], &["cat"]].map(RootArchive::of_programs);
+        let import = |name: &str, archive: &RootArchive| {
+            let path = archive.path().to_string_lossy().into_owned();
+            Outcome::output(daemon, &["image", "import", "--name", name, "--tar", &path]);
+        };
+        let prune = || Outcome::output(daemon, &["image", "prune"]);
+        import("small", &archives[0]);
+        let id = Outcome::output(daemon, &["create", "--image", "small"]);
+        import("unused", &archives[1]);
+        for name in ["small", "unused"] {
+            import(name, &archives[2]);
+        }
+        assert_eq!(prune(), "removed 1 layers");
+        daemon.kill_and_restart();
+        assert_eq!(prune(), "removed 0 layers");
+        let read = ["exec", &id, "--", "cat", "/etc/made-for-a-test"];
+        assert_eq!(Outcome::output(daemon, &read), "yes");
+        Outcome::output(daemon, &["rm", &id]);
+        assert_eq!(prune(), "removed 1 layers");
+    });
+}
+
+#[test]
 fn what_is_no_archive_is_refused_and_changes_nothing() {
     with_daemon(async |daemon| {
         let directory = tempfile::tempdir().expect("a directory");

@@ -11,7 +11,7 @@ use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::label::Labels;
 use sandkasten_api::name::SessionName;
 use sandkasten_api::session::{Session, SessionStatus};
-use sandkasten_image::{Image, ImageName, ResolveImageError};
+use sandkasten_image::{HeldLayers, Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
@@ -70,15 +70,16 @@ impl Sessions {
         let _place = self.reserve()?;
         let _name = self.reserve_name(new.name.as_ref(), None)?;
         let inner = Arc::clone(&self.inner);
-        let session = tokio::task::spawn_blocking(move || {
-            let image = inner.resolve(new.image.as_deref().unwrap_or(&inner.config.default_image))?;
-            inner.build(&image, new)
+        // The layers are held until the record says that the session stands on them.
+        let (session, layers, _held) = tokio::task::spawn_blocking(move || {
+            let (image, held) = inner.resolve(new.image.as_deref().unwrap_or(&inner.config.default_image))?;
+            Ok::<_, SessionError>((inner.build(&image, new)?, image.layer_names(), held))
         })
         .await
         .map_err(|source| SessionError::Task { source })??;
         let session = Arc::new(session);
         let answer = keep.as_ref().map(|keep| (keep.answer)(&keep.turn, &session.describe()));
-        if let Err(error) = self.write_down(&session, answer.as_ref()).await {
+        if let Err(error) = self.write_down(&session, layers, answer.as_ref()).await {
             let undone = self.tear_down(&session).await;
             return Err(match undone {
                 Ok(()) => error,
@@ -105,12 +106,14 @@ impl Sessions {
     async fn write_down(
         &self,
         session: &LiveSession,
+        layers: Vec<String>,
         answer: Option<&KeptAnswer>,
     ) -> Result<(), SessionError> {
         let described = session.describe();
         let row = SessionRow {
             id: session.id.clone(),
             image: session.image.clone(),
+            layers: Some(layers),
             status: SessionStatus::Running,
             cwd: described.cwd,
             ttl_seconds: described.ttl_seconds,
@@ -140,14 +143,14 @@ impl Drop for Place<'_> {
 
 impl Inner {
     /// Finds the image, if sessions may use it. Blocking.
-    fn resolve(&self, name: &str) -> Result<Image, SessionError> {
+    fn resolve(&self, name: &str) -> Result<(Image, HeldLayers), SessionError> {
         let parsed: ImageName =
             name.parse().map_err(|error| SessionError::Image { reason: format!("{error}") })?;
         if !self.config.allows_image_name(parsed.as_str()) {
             let reason = format!("the image {name:?} is not in allowed_images of the configuration");
             return Err(SessionError::Image { reason });
         }
-        let image = self.images.resolve(&parsed).map_err(|error| match error {
+        let (image, held) = self.images.hold(&parsed).map_err(|error| match error {
             ResolveImageError::NotPresent { .. } => SessionError::Image {
                 reason: format!(
                     "the image {name:?} is not present; import it with `sandkasten image import --name {name} --tar F`"
@@ -162,7 +165,7 @@ impl Inner {
             );
             return Err(SessionError::Image { reason });
         }
-        Ok(image)
+        Ok((image, held))
     }
 
     /// Starts a sandbox, with a workspace that is made where there is none. Blocking.

@@ -98,8 +98,8 @@ impl Store {
         let mut transaction = self.pool.begin().await.map_err(failed)?;
         sqlx::query(
             "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, uid_range, \
-             runner_pid, runner_started, landlock_abi, workspace_id, name, labels, reason) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             runner_pid, runner_started, landlock_abi, workspace_id, name, labels, reason, layers) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.id.as_str())
         .bind(&row.image)
@@ -117,6 +117,7 @@ impl Store {
         .bind(row.name.as_ref().map(SessionName::as_str))
         .bind(row::labels_text(&row.labels))
         .bind(&row.reason)
+        .bind(row.layers.as_deref().map(row::layers_text))
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;

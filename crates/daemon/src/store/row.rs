@@ -15,6 +15,8 @@ use super::StoreError;
 pub(crate) struct SessionRow {
     pub(crate) id: SessionId,
     pub(crate) image: String,
+    /// The names of the layers that it stands on; none where an older daemon made it.
+    pub(crate) layers: Option<Vec<String>>,
     pub(crate) status: SessionStatus,
     pub(crate) cwd: String,
     pub(crate) ttl_seconds: u64,
@@ -68,11 +70,19 @@ impl SessionRow {
         let name = name
             .map(|name| name.parse().map_err(|_| StoreError::Corrupt { field: "name", value: name }))
             .transpose()?;
+        let layers: Option<String> = row.try_get("layers").map_err(broken)?;
+        let layers = layers
+            .map(|layers| {
+                serde_json::from_str(&layers)
+                    .map_err(|_| StoreError::Corrupt { field: "layers", value: layers })
+            })
+            .transpose()?;
         let labels = text("labels")?;
         let (id, status) = (text("id")?, text("status")?);
         Ok(Self {
             id: id.parse().map_err(|_| StoreError::Corrupt { field: "id", value: id })?,
             image: text("image")?,
+            layers,
             status: parse_status(&status).ok_or(StoreError::Corrupt { field: "status", value: status })?,
             cwd: text("cwd")?,
             ttl_seconds: unsigned("ttl_seconds")?,
@@ -99,4 +109,9 @@ fn parse_status(text: &str) -> Option<SessionStatus> {
 /// Renders labels as the store keeps them.
 pub(super) fn labels_text(labels: &Labels) -> String {
     serde_json::to_string(labels).expect("a map of strings is JSON")
+}
+
+/// Renders names of layers as the store keeps them.
+pub(super) fn layers_text(layers: &[String]) -> String {
+    serde_json::to_string(layers).expect("a list of strings is JSON")
 }

@@ -14,6 +14,7 @@ pub(crate) fn row(id: &str) -> SessionRow {
     SessionRow {
         id: id.parse().expect("an id"),
         image: "host".into(),
+        layers: Some(vec!["0f".repeat(32), format!("host-{}", "a0".repeat(32))]),
         status: SessionStatus::Running,
         cwd: "/workspace".into(),
         ttl_seconds: 60,
@@ -218,7 +219,7 @@ async fn a_database_of_an_older_daemon_is_brought_up_to_date_with_its_sessions()
     .expect("an older row");
     old.close().await.expect("closed");
     let store = Store::open(&path, 1).await.expect("it is brought up to date");
-    let expected = SessionRow { name: None, labels: Labels::default(), ..row("00000001-0001") };
+    let expected = SessionRow { layers: None, name: None, labels: Labels::default(), ..row("00000001-0001") };
     assert_eq!(store.running().await.expect("listed"), [expected]);
     store.insert(&row("00000001-0002"), Some(&answer("key"))).await.expect("written");
 }

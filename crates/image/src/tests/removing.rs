@@ -1,7 +1,11 @@
 //! Removing images and pruning layers.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 
 use super::{Fixture, Tarball, name, names_in, require_root};
 use crate::{ImageName, NothingInUse, PruneError, RemoveImageError, ResolveImageError, Usage};
@@ -66,6 +70,51 @@ fn layers_of_a_replaced_image_stay_until_they_are_pruned() {
     assert_eq!(fixture.store.prune(&NothingInUse).unwrap().removed_layers, std::slice::from_ref(&old));
     assert!(!old.exists());
     assert_eq!(fs::read_to_string(fixture.lowest_layer("image").join("f")).unwrap(), "new");
+}
+
+#[test]
+fn a_held_image_keeps_its_layers_although_it_is_removed_or_replaced() {
+    require_root!();
+    let fixture = Fixture::new();
+    let old = fixture.layer(Tarball::new().file("f", "old"));
+    let (image, held) = fixture.store.hold(&name("image")).unwrap();
+    assert!(image.layers.contains(&old) && image.layer_names().len() == image.layers.len());
+    fixture.import(&Tarball::new().file("f", "new").bytes()).unwrap();
+    assert_eq!(fixture.store.prune(&NothingInUse).unwrap().kept_layers, std::slice::from_ref(&old));
+    let (_, held_too) = fixture.store.hold(&name("image")).unwrap();
+    assert!(fixture.store.remove(&name("image"), &NothingInUse).unwrap().removed_layers.is_empty());
+    assert!(matches!(fixture.store.hold(&name("image")), Err(ResolveImageError::NotPresent { .. })));
+    drop(held);
+    assert_eq!(fixture.store.prune(&NothingInUse).unwrap().removed_layers, std::slice::from_ref(&old));
+    drop(held_too);
+    assert!(!fixture.store.prune(&NothingInUse).unwrap().removed_layers.is_empty());
+}
+
+/// Says that nothing is in use, and looks whether anybody could begin to hold a layer meanwhile.
+#[derive(Default)]
+struct Latecomer(AtomicBool);
+
+impl Usage for Latecomer {
+    fn image_in_use(&self, _name: &ImageName) -> bool {
+        false
+    }
+
+    fn layer_in_use(&self, layer: &Path) -> bool {
+        let layer = File::open(layer).unwrap();
+        let late = flock(&layer, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK);
+        self.0.store(late, Ordering::Relaxed);
+        false
+    }
+}
+
+#[test]
+fn nobody_begins_to_hold_a_layer_between_the_question_and_its_removal() {
+    require_root!();
+    let fixture = Fixture::new();
+    let layer = fixture.layer(Tarball::new().file("f", "x"));
+    let latecomer = Latecomer::default();
+    fixture.store.remove(&name("image"), &latecomer).unwrap();
+    assert!(latecomer.0.into_inner() && !layer.exists());
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod export;
 mod import;
-mod in_use;
 mod list;
 mod prune;
 mod pull;
@@ -14,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 use sandkasten_daemon::config::Config;
+use sandkasten_daemon::{ImageUsage, ImageUsageError};
 use sandkasten_image::ImageStore;
 use tokio::runtime::Handle;
 
@@ -54,12 +54,17 @@ pub(crate) async fn run(global: &GlobalArguments, command: ImageCommand) -> Resu
         ImageCommand::Export(arguments) => export::run(&store, &arguments),
         ImageCommand::List(arguments) => list::run(&store, arguments),
         ImageCommand::Validate(arguments) => validate::run(&store, &arguments),
-        ImageCommand::Rm(arguments) => rm::run(&store, &arguments, &in_use::InUse::new(config)),
-        ImageCommand::Prune => prune::run(&store, &in_use::InUse::new(config)),
+        ImageCommand::Rm(arguments) => rm::run(&store, &arguments, &ImageUsage::new(config)),
+        ImageCommand::Prune => prune::run(&store, &ImageUsage::new(config)),
     };
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         CliError::ours("cannot work on the images", &error, "this is a bug: please report it")
     })?
+}
+
+/// What becomes of a removal where nobody knows what is in use.
+fn unknown(error: &ImageUsageError) -> CliError {
+    CliError::ours("cannot tell which images are in use", error, "check db_path")
 }
 
 fn open(config: &Config) -> Result<ImageStore, CliError> {

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use sandkasten_daemon::ImageUsage;
 use sandkasten_image::{ImageName, ImageStore, RemoveImageError};
 
-use super::in_use::InUse;
+use super::unknown;
 use crate::cli_error::{CliError, Exit};
 use crate::output;
 
@@ -18,11 +19,15 @@ pub(crate) struct RmArguments {
 }
 
 /// Removes every image that was named, printing the names of those that are gone. Stops at the first that stays.
-pub(super) fn run(store: &ImageStore, arguments: &RmArguments, in_use: &InUse) -> Result<ExitCode, CliError> {
+pub(super) fn run(
+    store: &ImageStore,
+    arguments: &RmArguments,
+    usage: &ImageUsage,
+) -> Result<ExitCode, CliError> {
     for name in &arguments.names {
         let report = store
-            .remove(name, in_use)
-            .map_err(|error| in_use.failure().unwrap_or_else(|| failed(name, &error)))?;
+            .remove(name, usage)
+            .map_err(|error| usage.failure().map_or_else(|| failed(name, &error), |error| unknown(&error)))?;
         if !report.kept_layers.is_empty() {
             let count = report.kept_layers.len();
             output::note(&format!("kept {count} of its layers: other images or sessions use them"));
