@@ -1,12 +1,15 @@
 //! What can go wrong between this machine and a registry. Texts of registries are hostile: cut short, and escaped when
 //! they are shown.
 
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use sandkasten_image::Digest;
+
+use crate::transport::cut;
 
 /// Nothing was fetched, or not all.
 #[derive(Debug, thiserror::Error)]
@@ -226,6 +229,16 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Says what happened and why. What the library for HTTP says in between says nothing to a user.
+    #[must_use]
+    pub fn with_root_cause(&self) -> String {
+        let mut cause = self.source();
+        while let Some(deeper) = cause.and_then(|cause| cause.source()) {
+            cause = Some(deeper);
+        }
+        cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {}", cut(&cause.to_string())))
+    }
+
     /// Says whether it may work the next time.
     pub(crate) fn is_transient(&self) -> bool {
         match self {

@@ -136,7 +136,7 @@ impl Registry {
                 Err(error) => {
                     // What gets further may go on as long as the time for all of it lasts.
                     failures = if partial.received > before { 1 } else { failures + 1 };
-                    let why = error.to_string();
+                    let why = error.with_root_cause();
                     self.pause(error, failures).await?;
                     on_event(FetchEvent::Retrying { layer, why });
                 }

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::import;
 use super::pull_progress::PullProgress;
-use crate::cli_error::{CliError, Exit, root_cause};
+use crate::cli_error::{CliError, Exit};
 use crate::progress_line::ProgressLine;
 use crate::{human, output};
 
@@ -66,13 +66,7 @@ pub(super) fn run(
     };
     let failed = |error: FetchError| {
         let (hint, exit) = advice(&error);
-        let failure = CliError { exit, ..CliError::ours(what(), &error, hint) };
-        match &error {
-            FetchError::Request { .. } => {
-                CliError { why: format!("{error}: {}", root_cause(&error)), ..failure }
-            }
-            _ => failure,
-        }
+        CliError { what: what(), why: error.with_root_cause(), hint: hint.to_owned(), exit }
     };
     let registry = Registry::new(reference, options).map_err(failed)?;
     let image = runtime.block_on(registry.find(reference)).map_err(failed)?;
