@@ -22,6 +22,8 @@ pub enum ErrorCode {
     SessionNotFound,
     /// No workspace has this id.
     WorkspaceNotFound,
+    /// No image has this name.
+    ImageNotFound,
     /// No file is at this path.
     FileNotFound,
     /// A file operation met a directory where it takes none.
@@ -54,6 +56,8 @@ pub enum ErrorCode {
     WorkspaceInUse,
     /// A workspace has this id already.
     WorkspaceExists,
+    /// Sessions run on the image, or it is built in.
+    ImageInUse,
     /// The session has no exec or process of this id.
     ProcessNotFound,
     /// The exec or process has ended, or cannot do this.
@@ -70,13 +74,14 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
         Self::Unauthorized,
         Self::SessionNotFound,
         Self::WorkspaceNotFound,
+        Self::ImageNotFound,
         Self::FileNotFound,
         Self::IsDirectory,
         Self::NotDirectory,
@@ -93,6 +98,7 @@ impl ErrorCode {
         Self::SessionExists,
         Self::WorkspaceInUse,
         Self::WorkspaceExists,
+        Self::ImageInUse,
         Self::ProcessNotFound,
         Self::ProcessNotRunning,
         Self::IdempotencyKeyReused,
@@ -107,9 +113,11 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest | Self::InvalidImage | Self::InvalidWorkspace => 400,
             Self::Unauthorized => 401,
-            Self::SessionNotFound | Self::WorkspaceNotFound | Self::FileNotFound | Self::ProcessNotFound => {
-                404
-            }
+            Self::SessionNotFound
+            | Self::WorkspaceNotFound
+            | Self::ImageNotFound
+            | Self::FileNotFound
+            | Self::ProcessNotFound => 404,
             Self::PermissionDenied => 403,
             Self::SessionNotRunning
             | Self::SessionExists
@@ -122,6 +130,7 @@ impl ErrorCode {
             | Self::EditMismatch
             | Self::WorkspaceInUse
             | Self::WorkspaceExists
+            | Self::ImageInUse
             | Self::ProcessNotRunning => 409,
             Self::SessionExpired => 410,
             Self::FileTooLarge => 413,
@@ -181,10 +190,10 @@ mod tests {
         assert_eq!(
             spelled.join(" "),
             "\"INVALID_REQUEST\" \"INVALID_IMAGE\" \"INVALID_WORKSPACE\" \"UNAUTHORIZED\" \"SESSION_NOT_FOUND\" \
-             \"WORKSPACE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"IS_DIRECTORY\" \"NOT_DIRECTORY\" \"NOT_REGULAR_FILE\" \
+             \"WORKSPACE_NOT_FOUND\" \"IMAGE_NOT_FOUND\" \"FILE_NOT_FOUND\" \"IS_DIRECTORY\" \"NOT_DIRECTORY\" \"NOT_REGULAR_FILE\" \
              \"FILE_EXISTS\" \"DIRECTORY_NOT_EMPTY\" \"FILE_CHANGED\" \"EDIT_MISMATCH\" \"PERMISSION_DENIED\" \
              \"FILE_TOO_LARGE\" \"NO_SPACE\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \"SESSION_EXISTS\" \
-             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
+             \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"IMAGE_IN_USE\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
              \"IDEMPOTENCY_KEY_REUSED\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
         );
     }

@@ -14,6 +14,7 @@ pub mod file_tree;
 pub mod file_watch;
 pub mod health;
 pub mod id;
+pub mod image;
 pub mod label;
 pub mod limits;
 pub mod name;

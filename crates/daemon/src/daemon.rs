@@ -11,6 +11,7 @@ use sandkasten_isolation::host::{LeaseError, PathError, RunnerImageError};
 
 use crate::config::{Config, ListenAddress};
 use crate::http::{Server, ServerError};
+use crate::images::Images;
 use crate::places::{Places, PlacesError, private_directory};
 use crate::recovery::RecoveryError;
 use crate::session::Sessions;
@@ -171,6 +172,7 @@ impl Daemon {
         let (places, images) = prepared.await.map_err(|source| StartError::Task { source })??;
         let store = Store::open(&places.database, config.db_max_open_conns).await?;
         let config = Arc::new(config);
+        let image_requests = Images::new(Arc::clone(&config), images.clone());
         let sessions = {
             let config = Arc::clone(&config);
             tokio::task::spawn_blocking(move || Sessions::new(config, places, images, store))
@@ -179,7 +181,7 @@ impl Daemon {
         };
         recovery::recover(&sessions).await.map_err(|source| StartError::Recovery { source })?;
         tokio::spawn(reaper::reap(sessions.clone()));
-        let server = Server::bind(&config, sessions.clone()).await?;
+        let server = Server::bind(&config, sessions.clone(), image_requests).await?;
         Ok(Self { server, sessions, is_private: false })
     }
 

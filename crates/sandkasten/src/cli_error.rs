@@ -62,6 +62,7 @@ impl Exit {
             | ErrorCode::Unauthorized
             | ErrorCode::SessionNotFound
             | ErrorCode::WorkspaceNotFound
+            | ErrorCode::ImageNotFound
             | ErrorCode::FileNotFound
             | ErrorCode::IsDirectory
             | ErrorCode::NotDirectory
@@ -79,6 +80,7 @@ impl Exit {
             | ErrorCode::IdempotencyKeyReused
             | ErrorCode::WorkspaceInUse
             | ErrorCode::WorkspaceExists
+            | ErrorCode::ImageInUse
             | ErrorCode::ProcessNotFound
             | ErrorCode::ProcessNotRunning
             | ErrorCode::LimitExceeded => Self::Refused,
@@ -158,11 +160,14 @@ fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static)
 const fn refusal_hint(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::Unauthorized => "set SANDKASTEN_API_KEY to the daemon's api_key",
-        ErrorCode::InvalidImage => "see `sandkasten image list` on the daemon's host",
+        ErrorCode::InvalidImage | ErrorCode::ImageNotFound => {
+            "see `sandkasten image list` on the daemon's host"
+        }
         ErrorCode::SessionNotFound | ErrorCode::SessionExpired => {
             "see `sandkasten ps` for the sessions there are"
         }
         ErrorCode::SessionNotRunning => "destroy it with `sandkasten rm` and create another",
+        ErrorCode::ImageInUse => "see `sandkasten ps` for the sessions that use it",
         ErrorCode::WorkspaceInUse => "see `sandkasten ps --json` for the sessions that use it",
         ErrorCode::CommandTimeout => {
             "give it more time with --timeout-ms, up to the daemon's max_exec_timeout_ms"

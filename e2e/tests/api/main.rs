@@ -6,6 +6,7 @@ mod exec;
 mod files;
 mod health;
 mod idempotency;
+mod images;
 mod processes;
 mod request_bodies;
 mod session_events;

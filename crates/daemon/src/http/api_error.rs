@@ -15,6 +15,7 @@ use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
 use crate::idempotency::BeginError;
+use crate::images::ImageError;
 use crate::session::{ExecFailure, InvalidGlob, InvalidPath, ProcessError, SessionError};
 use crate::workspace::WorkspaceError;
 
@@ -219,6 +220,17 @@ impl From<WorkspaceError> for ApiError {
             WorkspaceError::Exists { .. } => ErrorCode::WorkspaceExists,
             WorkspaceError::TooDeep { .. } => ErrorCode::InvalidRequest,
             WorkspaceError::NoRoom { .. } | WorkspaceError::NoInodes { .. } => ErrorCode::LimitExceeded,
+            _ => return Self::internal(&error),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<ImageError> for ApiError {
+    fn from(error: ImageError) -> Self {
+        let code = match &error {
+            ImageError::NotFound { .. } => ErrorCode::ImageNotFound,
+            ImageError::InUse { .. } | ImageError::BuiltIn { .. } => ErrorCode::ImageInUse,
             _ => return Self::internal(&error),
         };
         Self::new(code, error.to_string())

@@ -1,9 +1,11 @@
-//! The session or the workspace that a path names.
+//! The session, the workspace or the image that a path names.
 
 use axum::extract::{FromRequestParts, Path};
 use http::request::Parts;
 use sandkasten_api::error::ErrorCode;
 use sandkasten_api::id::{ExecId, SessionId, WorkspaceId};
+use sandkasten_api::schema;
+use sandkasten_image::ImageName;
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Ref, Required};
@@ -70,6 +72,28 @@ impl FromRequestParts<ApiState> for WorkspacePathId {
             )
         })?;
         Ok(Self(id.parse()?))
+    }
+}
+
+/// The name in `/v1/images/{name}`, looked at before anything of a body is read.
+#[derive(Debug)]
+pub(super) struct PathImage(pub(super) ImageName);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathImage {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let invalid = |message| ApiError::new(ErrorCode::InvalidImage, message);
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| invalid(format!("the name is no text: {}", error.body_text())))?;
+        Ok(Self(name.parse().map_err(|error| invalid(format!("{error}")))?))
+    }
+}
+
+impl IntoParams for PathImage {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![describe::<schema::ImageName>("name", "The image.")]
     }
 }
 

@@ -26,9 +26,10 @@ use super::path_id::{PathId, WorkspacePathId};
 use super::request_id;
 use super::routes::{
     document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
-    health, processes, sessions, tty, workspace_files, workspaces,
+    health, images, processes, sessions, tty, workspace_files, workspaces,
 };
 use crate::config::Config;
+use crate::images::Images;
 use crate::session::Sessions;
 
 /// A body that names things and holds nothing.
@@ -49,6 +50,7 @@ type Described = UtoipaMethodRouter<ApiState>;
 #[derive(Debug, Clone)]
 pub(super) struct ApiState {
     pub(super) sessions: Sessions,
+    pub(super) images: Images,
     guard: Arc<Guard>,
 }
 
@@ -59,7 +61,7 @@ impl AsRef<Arc<Guard>> for ApiState {
 }
 
 /// Makes the service.
-pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
+pub(super) fn build(config: &Config, sessions: Sessions, images: Images) -> Router {
     let guard = Arc::new(Guard::new(config));
     table()
         .split_for_parts()
@@ -72,7 +74,7 @@ pub(super) fn build(config: &Config, sessions: Sessions) -> Router {
         .layer(from_fn_with_state(Arc::clone(&guard), guard::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::attach))
-        .with_state(ApiState { sessions, guard })
+        .with_state(ApiState { sessions, images, guard })
 }
 
 /// Describes the service.
@@ -108,6 +110,8 @@ fn table() -> OpenApiRouter<ApiState> {
         .routes(limited(routes!(files::write), FILE_BODY))
         .routes(routes!(files::read))
         .routes(limited(routes!(files::upload), UPLOAD_BODY))
+        .routes(routes!(images::list))
+        .routes(routes!(images::show, images::remove))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove))
         .routes(routes!(workspaces::rename))

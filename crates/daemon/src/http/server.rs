@@ -20,6 +20,7 @@ use tower::Layer;
 use super::router;
 use super::stalled_writes::StalledWrites;
 use crate::config::{Config, ListenAddress};
+use crate::images::Images;
 use crate::session::Sessions;
 
 /// How long a client may take for its request's headers, and a connection may rest between two requests.
@@ -75,7 +76,11 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError`].
-    pub(crate) async fn bind(config: &Config, sessions: Sessions) -> Result<Self, ServerError> {
+    pub(crate) async fn bind(
+        config: &Config,
+        sessions: Sessions,
+        images: Images,
+    ) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Bind { address: config.listen.to_string(), source };
         let (listener, address) = match &config.listen {
             ListenAddress::Tcp(address) => {
@@ -92,7 +97,7 @@ impl Server {
         };
         let longest = Duration::from_millis(config.defaults.max_exec_timeout_ms);
         let write_patience = longest.saturating_add(WRITE_PATIENCE);
-        Ok(Self { listener, address, router: router::build(config, sessions), write_patience })
+        Ok(Self { listener, address, router: router::build(config, sessions, images), write_patience })
     }
 
     pub(crate) fn address(&self) -> ListenAddress {

@@ -40,6 +40,9 @@ pub(in crate::http) const WORKSPACES: &[ErrorCode] = &[ErrorCode::InvalidWorkspa
 pub(in crate::http) const WORKSPACE: &[ErrorCode] =
     &[ErrorCode::WorkspaceNotFound, ErrorCode::WorkspaceInUse];
 
+/// Of what is about one image.
+pub(in crate::http) const IMAGE: &[ErrorCode] = &[ErrorCode::InvalidImage, ErrorCode::ImageNotFound];
+
 /// Replaces codes that an operation names by others.
 pub(in crate::http) fn replace(operation: &mut Operation, these: &[ErrorCode], by: &[&[ErrorCode]]) {
     let Some(extensions) = &mut operation.extensions else { return };

@@ -58,6 +58,7 @@ const HEALTH: &str = "/healthz";
         (name = "processes", description = "What runs beside the shell, and every exec"),
         (name = "files", description = "Files below `/workspace` of a session"),
         (name = "workspaces", description = "Directories that outlive sessions, where `workspace.enabled`"),
+        (name = "images", description = "The root file systems that sessions start from"),
         (name = "daemon", description = "The daemon itself")
     ),
     components(schemas(

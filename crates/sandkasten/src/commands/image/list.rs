@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Args;
 use jiff::Timestamp;
-use sandkasten_image::{BrokenImage, Digest, Image, ImageConfig, ImageListing, ImageStore};
-use serde::Serialize;
+use sandkasten_daemon::config::Config;
+use sandkasten_daemon::{describe_broken_image, describe_image};
+use sandkasten_image::{ImageListing, ImageStore};
 
 use crate::arguments::ListingArguments;
 use crate::cli_error::CliError;
@@ -23,63 +24,25 @@ pub(crate) struct ListArguments {
     listing: ListingArguments,
 }
 
-#[derive(Serialize)]
-struct ListedImage<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    digest: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    size_bytes: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    created_at: Option<Timestamp>,
-    /// The hashes of the uncompressed layers that came with it, lowest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    layers: Option<&'a [Digest]>,
-    /// What it says of itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    config: Option<&'a ImageConfig>,
-    /// Why it cannot be used.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    broken: Option<&'a str>,
-}
-
 /// Lists the images, the damaged ones included.
-pub(super) fn run(store: &ImageStore, arguments: ListArguments) -> Result<ExitCode, CliError> {
+pub(super) fn run(
+    store: &ImageStore,
+    arguments: ListArguments,
+    config: &Config,
+) -> Result<ExitCode, CliError> {
     let listing =
         store.list().map_err(|error| CliError::ours("cannot list the images", &error, "check data_dir"))?;
     if arguments.listing.json {
-        let usable = listing.images.iter().map(usable);
-        output::print_json(&usable.chain(listing.broken.iter().map(broken)).collect::<Vec<_>>())?;
+        let usable = listing.images.iter().map(|image| describe_image(config, image));
+        let broken =
+            listing.broken.iter().map(|image| describe_broken_image(config, &image.name, &image.reason));
+        output::print_json(&usable.chain(broken).collect::<Vec<_>>())?;
     } else if arguments.listing.quiet {
         output::print_names(listing.images.iter().map(|image| image.name.as_str()))?;
     } else {
         output::print(&render(&listing, Timestamp::now(), output::stdout_colour()))?;
     }
     Ok(output::done())
-}
-
-fn usable(image: &Image) -> ListedImage<'_> {
-    ListedImage {
-        name: image.name.as_str(),
-        digest: Some(&image.digest),
-        size_bytes: Some(image.size_bytes),
-        created_at: Some(image.created_at),
-        layers: Some(&image.diff_ids),
-        config: Some(&image.config),
-        broken: None,
-    }
-}
-
-fn broken(image: &BrokenImage) -> ListedImage<'_> {
-    ListedImage {
-        name: &image.name,
-        digest: None,
-        size_bytes: None,
-        created_at: None,
-        layers: None,
-        config: None,
-        broken: Some(&image.reason),
-    }
 }
 
 fn render(listing: &ImageListing, now: Timestamp, colour: Colour) -> String {

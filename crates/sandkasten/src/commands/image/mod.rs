@@ -52,7 +52,7 @@ pub(crate) async fn run(global: &GlobalArguments, command: ImageCommand) -> Resu
         ImageCommand::Pull(arguments) => pull::run(&store, &config, &runtime, &arguments),
         ImageCommand::Import(arguments) => import::run(&store, &arguments),
         ImageCommand::Export(arguments) => export::run(&store, &arguments),
-        ImageCommand::List(arguments) => list::run(&store, arguments),
+        ImageCommand::List(arguments) => list::run(&store, arguments, &config),
         ImageCommand::Validate(arguments) => validate::run(&store, &arguments),
         ImageCommand::Rm(arguments) => rm::run(&store, &arguments, &ImageUsage::new(config)),
         ImageCommand::Prune => prune::run(&store, &ImageUsage::new(config)),
