@@ -48,6 +48,12 @@ impl ImagePattern {
             && self.digest.as_ref().is_none_or(|digest| *digest == image.digest)
     }
 
+    /// Tells whether one content alone is meant.
+    #[must_use]
+    pub fn has_digest(&self) -> bool {
+        self.digest.is_some()
+    }
+
     /// Tells whether every image is meant.
     #[must_use]
     pub fn is_everything(&self) -> bool {

@@ -64,6 +64,29 @@ fn the_built_in_image_stays_and_names_that_are_none_are_refused() {
 }
 
 #[test]
+fn sessions_of_an_image_have_what_is_configured_for_it() {
+    const LINES: &str = "\
+images:
+  defaults:
+    'ho*': {mem_limit_mb: 64, pids_limit: 40, cpu_limit: 0.5, max_exec_timeout_ms: 1500, env: {OWN: \"a b\", LANG: C}}
+    'x*': {mem_limit_mb: 700}";
+    with_config(LINES, async |daemon| {
+        let session = daemon.session().await;
+        let stats = daemon.raw().get(&format!("/v1/sessions/{}/stats", session.id)).await.ok(200);
+        assert_eq!((&stats["memory_limit"], &stats["pids_limit"]), (&json!(64 << 20), &json!(40)), "{stats}");
+        assert_eq!(stats["cpu_limit_millis"], 500, "{stats}");
+        assert_eq!(session.output("echo \"$OWN\" $LANG $HOME").await, "a b C /home/sandbox");
+        assert_eq!(session.output("stat -f -c '%b * %S / 1048576' /tmp | xargs expr").await, "8");
+        let path = format!("/v1/sessions/{}/exec", session.id);
+        let slow = daemon.raw().post(&path, &json!({"cmd": "sleep 30"})).await;
+        assert!(slow.message(504, "COMMAND_TIMEOUT").contains("1500"), "{}", slow.text);
+        daemon.kill_and_restart();
+        let slow = daemon.raw().post(&path, &json!({"cmd": "sleep 30", "timeout_ms": 60_000})).await;
+        assert!(slow.message(504, "COMMAND_TIMEOUT").contains("1500"), "{}", slow.text);
+    });
+}
+
+#[test]
 fn a_damaged_image_hides_no_other_and_is_removed() {
     with_daemon(async |daemon| {
         let raw = daemon.raw();

@@ -1,6 +1,7 @@
 //! The API key as a type that cannot be printed by accident.
 
 use std::fmt;
+use std::io;
 
 use serde::Deserialize;
 
@@ -19,6 +20,18 @@ impl ApiKey {
     #[must_use]
     pub const fn new(text: String) -> Self {
         Self(text)
+    }
+
+    /// Draws a key of 32 random bytes.
+    ///
+    /// # Errors
+    /// Where the kernel gives no random bytes.
+    pub fn draw() -> io::Result<Self> {
+        let mut bytes = [0_u8; 32];
+        // So few come all at once: getrandom(2).
+        rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self(format!("sk-{digits}")))
     }
 
     /// Returns the key itself: for comparing and for sending, never for printing.

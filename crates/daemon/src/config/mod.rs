@@ -9,6 +9,7 @@ mod defaults;
 mod diagnosis;
 mod document;
 mod effective;
+mod image_defaults;
 mod images;
 mod key_file;
 mod listen;
@@ -18,6 +19,7 @@ mod pool;
 mod rules;
 mod security;
 mod setting;
+mod template;
 mod warning;
 mod workspace;
 
@@ -33,6 +35,7 @@ pub use self::api_key::ApiKey;
 pub use self::dashboard::DashboardConfig;
 pub use self::defaults::{DefaultsConfig, ExecMode, NetworkMode, ShellPreference};
 pub use self::effective::{EffectiveSetting, Source};
+pub use self::image_defaults::ImageDefaults;
 pub use self::images::ImagesConfig;
 pub use self::key_file::ReadKeyFileError;
 pub use self::listen::{ListenAddress, ParseListenAddressError};
@@ -41,6 +44,7 @@ pub use self::locate::{SEARCHED_FILES, locate_config_file};
 pub use self::pool::PoolConfig;
 pub use self::rules::UnknownKeyword;
 pub use self::security::{SeccompProfile, SecurityConfig};
+pub use self::template::FirstConfig;
 pub use self::warning::ConfigWarning;
 pub use self::workspace::WorkspaceConfig;
 
@@ -93,7 +97,7 @@ pub struct Config {
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(dive)]
     pub defaults: DefaultsConfig,
-    /// Where images come from.
+    /// Where images come from, and what their sessions have.
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(dive)]
     pub images: ImagesConfig,

@@ -3,9 +3,10 @@
 //! A message is what follows the key and the value: `is not built yet`. The key, the value and what is allowed
 //! instead are added where the error is shown, so that no rule can forget them, and none can print a secret.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use sandkasten_image::ImageName;
+use sandkasten_image::{ImageName, ImagePattern};
 use serde::{Deserialize, Deserializer};
 
 use super::api_key::ApiKey;
@@ -107,6 +108,21 @@ pub(super) fn host_name(host: &str, _: &()) -> garde::Result {
 
 pub(super) fn image_name(name: &str, _: &()) -> garde::Result {
     ensure(name.parse::<ImageName>().is_ok(), "is no image name")
+}
+
+pub(super) fn image_patterns<T>(settings: &BTreeMap<String, T>, _: &()) -> garde::Result {
+    // The digest of an image is looked at when it is resolved; what its sessions have is known before.
+    let is_name = |text: &String| text.parse::<ImagePattern>().is_ok_and(|pattern| !pattern.has_digest());
+    ensure(settings.keys().all(is_name), "has a key that is no image name")
+}
+
+pub(super) fn variables(variables: &BTreeMap<String, String>, _: &()) -> garde::Result {
+    let is_name = |name: &str| {
+        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        letters && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
+    };
+    ensure(variables.keys().all(|name| is_name(name)), "has a variable whose name is none")?;
+    ensure(variables.values().all(|value| !value.contains('\0')), "has a variable whose value holds a NUL")
 }
 
 pub(super) fn not_built_yet(enabled: &bool, _: &()) -> garde::Result {

@@ -209,6 +209,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         }
     ),
     setting!(
+        "images.defaults",
+        "SANDKASTEN_IMAGES_DEFAULTS",
+        "names of images, in which * stands for any characters, each with any of cpu_limit, mem_limit_mb, pids_limit, \
+         max_exec_timeout_ms, workspace_mb, tmp_mb as in defaults, and env (in the environment as JSON)",
+        |c| list(&c.images.defaults.iter().map(|(image, own)| format!("{image}: {own}")).collect::<Vec<_>>()),
+        |c, text| {
+            c.images.defaults =
+                serde_json::from_str(text).map_err(|error| format!("is not usable: {error}"))?;
+            Ok(())
+        }
+    ),
+    setting!(
         "pool.enabled",
         "SANDKASTEN_POOL_ENABLED",
         "false",

@@ -95,7 +95,7 @@ impl Server {
                 (Listener::Unix(listener, path.clone()), config.listen.clone())
             }
         };
-        let longest = Duration::from_millis(config.defaults.max_exec_timeout_ms);
+        let longest = Duration::from_millis(config.longest_exec_ms());
         let write_patience = longest.saturating_add(WRITE_PATIENCE);
         Ok(Self { listener, address, router: router::build(config, sessions, images), write_patience })
     }

@@ -205,7 +205,7 @@ impl Inner {
     ) -> Result<LiveSession, SessionError> {
         let lease = self.leases.take()?;
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
-        cgroup.create(&plan::limits(&self.config))?;
+        cgroup.create(&plan::limits(&self.config, image.name.as_str()))?;
         let socket = self.places.socket(id.as_str());
         let launched = UnixListener::bind(&socket)
             .map_err(|source| SessionError::Bind { source })

@@ -2,14 +2,14 @@
 
 use sandkasten_api::id::SessionId;
 use sandkasten_image::Image;
-use sandkasten_isolation::controls::Control;
+use sandkasten_isolation::controls::{Control, Controls};
 use sandkasten_isolation::host::cgroup::Limits;
 use sandkasten_isolation::plan::{
     HOME_DIRECTORY, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs, WORKSPACE_DIRECTORY,
 };
 use sandkasten_isolation::seccomp::{Instruction, compile};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, DefaultsConfig};
 use crate::workspace::OpenWorkspace;
 
 const MIB: u64 = 1 << 20;
@@ -19,9 +19,9 @@ const BYTES_PER_INODE: u64 = 4_096;
 /// How many times larger a limit is that a test turns off.
 const WEAKENED: u64 = 8;
 
-/// Returns the limits of a session's cgroup.
-pub(super) fn limits(config: &Config) -> Limits {
-    let defaults = &config.defaults;
+/// Returns the limits of the cgroup of a session of an image.
+pub(super) fn limits(config: &Config, image: &str) -> Limits {
+    let defaults = config.defaults_of(image);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -58,14 +58,14 @@ pub(super) fn plan(
     staging: &str,
     workspace: Option<&OpenWorkspace>,
 ) -> SandboxPlan {
-    let defaults = &config.defaults;
+    let defaults = config.defaults_of(image.name.as_str());
     SandboxPlan {
         hostname: id.as_str().to_owned(),
         staging: staging.to_owned(),
         layers: image.layers.len(),
         binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
-        root: root(config),
-        tmpfs: writable_mounts(config)
+        root: root(config.controls, &defaults),
+        tmpfs: writable_mounts(config.controls, &defaults)
             .into_iter()
             .filter(|mount| workspace.is_none() || mount.target != WORKSPACE_DIRECTORY)
             .collect(),
@@ -75,7 +75,7 @@ pub(super) fn plan(
             ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost {id}\n::1 localhost\n")),
             ("/etc/resolv.conf".to_owned(), "# This sandbox has no network.\n".to_owned()),
         ],
-        environment: environment(image),
+        environment: environment(config, image),
         shell: match defaults.shell_prefer {
             config::ShellPreference::Bash => ShellPreference::Bash,
             config::ShellPreference::Sh => ShellPreference::Sh,
@@ -87,18 +87,18 @@ pub(super) fn plan(
     }
 }
 
-fn root(config: &Config) -> RootMode {
-    if config.defaults.readonly_rootfs && config.controls.keep(Control::RootReadOnly) {
+fn root(controls: Controls, defaults: &DefaultsConfig) -> RootMode {
+    if defaults.readonly_rootfs && controls.keep(Control::RootReadOnly) {
         RootMode::ReadOnly
     } else {
-        RootMode::Writable { size_bytes: share(config, u64::MAX, 1, 8) }
+        RootMode::Writable { size_bytes: share(defaults, u64::MAX, 1, 8) }
     }
 }
 
 /// What a tmpfs may hold: the configured size, but never more than its share of the session's memory. All shares
 /// together leave room, so that a full filesystem is `ENOSPC` for one write and not the end of every process.
-fn share(config: &Config, configured_mib: u64, parts: u64, of: u64) -> u64 {
-    let memory = config.defaults.mem_limit_mb * MIB;
+fn share(defaults: &DefaultsConfig, configured_mib: u64, parts: u64, of: u64) -> u64 {
+    let memory = defaults.mem_limit_mb * MIB;
     configured_mib.saturating_mul(MIB).min(memory * parts / of)
 }
 
@@ -106,9 +106,8 @@ fn share(config: &Config, configured_mib: u64, parts: u64, of: u64) -> u64 {
 pub(super) const WRITABLE_DIRECTORIES: [&str; 5] =
     [WORKSPACE_DIRECTORY, "/tmp", HOME_DIRECTORY, "/run", "/dev/shm"];
 
-fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
-    let defaults = &config.defaults;
-    let factor = |control| if config.controls.keep(control) { 1 } else { WEAKENED };
+fn writable_mounts(controls: Controls, defaults: &DefaultsConfig) -> Vec<Tmpfs> {
+    let factor = |control| if controls.keep(control) { 1 } else { WEAKENED };
     let mount = |target: &str, size_bytes: u64, mode, owner| Tmpfs {
         target: target.to_owned(),
         size_bytes: size_bytes * factor(Control::TmpfsSize),
@@ -119,21 +118,21 @@ fn writable_mounts(config: &Config) -> Vec<Tmpfs> {
     // A writable root takes its share from the workspace's.
     let workspace_parts = if defaults.readonly_rootfs { 4 } else { 3 };
     vec![
-        mount("/run", share(config, 16, 1, 32), 0o755, Owner::Sandbox),
-        mount("/tmp", share(config, defaults.tmp_mb, 1, 8), 0o1777, Owner::Root),
-        mount("/dev/shm", share(config, 64, 1, 16), 0o1777, Owner::Root),
-        mount(HOME_DIRECTORY, share(config, defaults.tmp_mb, 1, 8), 0o700, Owner::Sandbox),
+        mount("/run", share(defaults, 16, 1, 32), 0o755, Owner::Sandbox),
+        mount("/tmp", share(defaults, defaults.tmp_mb, 1, 8), 0o1777, Owner::Root),
+        mount("/dev/shm", share(defaults, 64, 1, 16), 0o1777, Owner::Root),
+        mount(HOME_DIRECTORY, share(defaults, defaults.tmp_mb, 1, 8), 0o700, Owner::Sandbox),
         mount(
             WORKSPACE_DIRECTORY,
-            share(config, defaults.workspace_mb, workspace_parts, 8),
+            share(defaults, defaults.workspace_mb, workspace_parts, 8),
             0o755,
             Owner::Sandbox,
         ),
     ]
 }
 
-/// The shell's whole environment: ours, then the image's, the later winning.
-fn environment(image: &Image) -> Vec<String> {
+/// The shell's whole environment: ours, then the image's, then what is configured for the image, the later winning.
+fn environment(config: &Config, image: &Image) -> Vec<String> {
     let ours = [
         ("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
         ("HOME", HOME_DIRECTORY),
@@ -145,10 +144,12 @@ fn environment(image: &Image) -> Vec<String> {
         ("PYTHONUNBUFFERED", "1"),
     ];
     let mut environment: Vec<String> = ours.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    for variable in &image.config.env {
+    let own = config.image_defaults(image.name.as_str()).map(|own| &own.env);
+    let own = own.into_iter().flatten().map(|(name, value)| format!("{name}={value}"));
+    for variable in image.config.env.iter().cloned().chain(own) {
         let Some((name, _)) = variable.split_once('=') else { continue };
         environment.retain(|known| known.split_once('=').is_none_or(|(known, _)| known != name));
-        environment.push(variable.clone());
+        environment.push(variable);
     }
     environment
 }
@@ -170,11 +171,12 @@ mod tests {
             config.defaults.readonly_rootfs = readonly_rootfs;
             config.defaults.workspace_mb = 1_000_000;
             config.defaults.tmp_mb = 1_000_000;
-            let root = match root(&config) {
+            let (controls, defaults) = (config.controls, &config.defaults);
+            let root = match root(controls, defaults) {
                 RootMode::ReadOnly => 0,
                 RootMode::Writable { size_bytes } => size_bytes,
             };
-            let mounts: u64 = writable_mounts(&config).iter().map(|mount| mount.size_bytes).sum();
+            let mounts: u64 = writable_mounts(controls, defaults).iter().map(|mount| mount.size_bytes).sum();
             let total = mounts + root;
             assert!(total <= mem_limit_mb * MIB * 7 / 8, "{total} of {mem_limit_mb} MiB");
         }
@@ -184,6 +186,6 @@ mod tests {
     fn parts_of_a_core_become_thousandths() {
         let mut config = Config::default();
         config.defaults.cpu_limit = 0.35;
-        assert_eq!(limits(&config).cpu_millis, 350);
+        assert_eq!(limits(&config, "host").cpu_millis, 350);
     }
 }

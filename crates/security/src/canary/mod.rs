@@ -103,6 +103,7 @@ pub async fn check_canary(
 ) -> Result<Vec<Finding>, CanaryError> {
     let mut own = config.clone();
     own.allowed_images.clear();
+    own.images.defaults.clear();
     // What is filled and littered below is to end with the session.
     own.workspace.persist_by_default = false;
     own.defaults.max_exec_timeout_ms = own.defaults.max_exec_timeout_ms.max(STAY_MS);

@@ -229,8 +229,10 @@ async fn accept(
     request: ExecRequest,
     streamed: bool,
 ) -> Result<(Arc<LiveSession>, ExecOptions), ApiError> {
-    let options = exec_options(request, state.sessions.config().defaults.max_exec_timeout_ms, streamed)?;
-    Ok((state.sessions.find(&id).await?, options))
+    let session = state.sessions.find(&id).await?;
+    let longest = state.sessions.config().defaults_of(&session.image).max_exec_timeout_ms;
+    let options = exec_options(request, longest, streamed)?;
+    Ok((session, options))
 }
 
 fn exec_header(id: ExecId) -> (HeaderName, HeaderValue) {
