@@ -25,6 +25,7 @@ pub use daemon::{Daemon, ServeError, StartError};
 pub use image_usage::{ImageUsage, ImageUsageError};
 pub use images::{describe_broken_image, describe_image};
 pub use log_file::{OpenLogError, open_log};
+pub use places::{PlacesError, private_directory};
 pub use presence::{DaemonRecord, FindDaemonError, RunningDaemon};
 pub use private_daemon::{PrivateDaemon, StartPrivateError, StopPrivateError};
 pub use sandkasten_isolation::keep_descriptors_from_programs;

@@ -136,8 +136,11 @@ impl Places {
     }
 }
 
-/// Makes a directory of mode 0700, or checks one that is there.
-pub(crate) fn private_directory(path: &Path) -> Result<(), PlacesError> {
+/// Makes a directory of mode 0700, or checks one that is there. Blocking.
+///
+/// # Errors
+/// [`PlacesError`], also where it is somebody else's, or open to others.
+pub fn private_directory(path: &Path) -> Result<(), PlacesError> {
     match DirBuilder::new().recursive(true).mode(0o700).create(path) {
         Ok(()) => {}
         Err(error) => return Err(PathError::of("make the directory", path)(error).into()),

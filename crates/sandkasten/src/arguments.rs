@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, cp, create, daemon, doctor, exec, image, logs, openapi, processes, ps, rm, run, security, shell,
-    stats, status, stop, version, workspace,
+    config, cp, create, daemon, doctor, exec, image, init, logs, openapi, processes, ps, rm, run, security,
+    shell, stats, status, stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -65,6 +65,8 @@ pub(crate) enum KeySource {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Set this host up: a configuration, a data directory and an image
+    Init(init::InitArguments),
     /// Run the daemon, in the foreground or in the background
     Daemon(daemon::DaemonArguments),
     /// End the daemon; sessions live on

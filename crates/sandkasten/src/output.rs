@@ -93,6 +93,13 @@ pub(crate) fn note_in_place(text: &str) {
     drop(write!(io::stderr().lock(), "\r\x1b[K{text}"));
 }
 
+/// Puts a question to whoever is at the terminal, without a line end.
+pub(crate) fn ask(question: &str) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()
+}
+
 /// Prints a warning to standard error.
 pub(crate) fn warn(text: &str) {
     note(&format!("{}: {text}", paint("33", "warning", stderr_colour())));

@@ -7,6 +7,7 @@ mod detach;
 mod doctor;
 mod exec;
 mod image;
+mod init;
 mod outcome;
 mod run;
 mod running_daemon;

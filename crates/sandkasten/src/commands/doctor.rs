@@ -36,7 +36,8 @@ fn lacking(report: &HostReport) -> usize {
     report.features.iter().filter(|feature| feature.required && !feature.status.is_available()).count()
 }
 
-fn render(report: &HostReport, colour: Colour) -> String {
+/// Renders what the host can do, line by line.
+pub(super) fn render(report: &HostReport, colour: Colour) -> String {
     let width = report.features.iter().map(|feature| feature.name.chars().count()).max().unwrap_or(0);
     let host = format!("kernel {} on {}", printable(&report.kernel), printable(&report.architecture));
     let mut lines = vec![host, String::new()];

@@ -7,6 +7,7 @@ pub(crate) mod daemon;
 pub(crate) mod doctor;
 pub(crate) mod exec;
 pub(crate) mod image;
+pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod openapi;
 pub(crate) mod processes;
@@ -56,6 +57,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Stats(arguments) => stats::run(global, &arguments).await,
         Command::Image(command) => image::run(global, command).await,
         Command::Workspace(command) => workspace::run(global, command).await,
+        Command::Init(arguments) => init::run(global, &arguments).await,
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Security(arguments) => security::run(global, arguments).await,
         Command::Config(command) => config::run(global, &command),

@@ -9,6 +9,8 @@ mod pull_progress;
 mod rm;
 mod validate;
 
+pub(super) use pull::{Pull, known_credentials, name_of};
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -77,6 +79,9 @@ fn open(config: &Config) -> Result<ImageStore, CliError> {
             exit: Exit::Ours,
         });
     }
+    // As the daemon wants it, whoever of the two comes first.
+    sandkasten_daemon::private_directory(&config.data_dir)
+        .map_err(|error| CliError::ours(what(), &error, "correct it, or name another place in data_dir"))?;
     ImageStore::open(&config.data_dir)
         .map_err(|error| CliError::ours(what(), &error, "check data_dir and the space on its disk"))
 }

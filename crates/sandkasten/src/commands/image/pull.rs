@@ -44,6 +44,17 @@ pub(crate) struct PullArguments {
     reference: Reference,
 }
 
+/// What is to be pulled.
+#[derive(Debug)]
+pub(crate) struct Pull<'a> {
+    pub(crate) reference: &'a Reference,
+    /// What it is called here.
+    pub(crate) name: &'a ImageName,
+    pub(crate) credentials: Credentials,
+    /// The registries that are spoken to without TLS.
+    pub(crate) plain_http: &'a [String],
+}
+
 /// Pulls an image and prints its name. To be called on a thread that may block.
 pub(super) fn run(
     store: &ImageStore,
@@ -52,39 +63,62 @@ pub(super) fn run(
     arguments: &PullArguments,
 ) -> Result<ExitCode, CliError> {
     let started = Instant::now();
-    let name = name(arguments)?;
-    let credentials = credentials(runtime, arguments)?;
     let reference = &arguments.reference;
-    let what = || format!("cannot pull {reference} as image {name}");
-    let mut download = store
-        .begin_download()
-        .map_err(|error| CliError::ours(what(), &error, "check data_dir and the space on its disk"))?;
-    let options = RegistryOptions {
-        credentials,
-        plain_http: PlainHttpHosts::new(&config.images.insecure_registries),
-        ..RegistryOptions::default()
+    let name = match &arguments.name {
+        Some(name) => name.clone(),
+        None => name_of(reference)?,
     };
-    let failed = |error: FetchError| {
-        let (hint, exit) = advice(&error);
-        CliError { what: what(), why: error.with_root_cause(), hint: hint.to_owned(), exit }
-    };
-    let registry = Registry::new(reference, options).map_err(failed)?;
-    let image = runtime.block_on(registry.find(reference)).map_err(failed)?;
-    let present = store
-        .keep_layers(image.diff_ids(), &mut download)
-        .map_err(|error| CliError::ours(what(), &error, "check data_dir; nothing was changed"))?;
-    let progress = PullProgress::new();
-    let on_event = |event| progress.show(&event);
-    let result = runtime.block_on(registry.fetch(&image, &present, download.path(), &on_event));
-    progress.clear();
-    result.map_err(failed)?;
-    let report = unpack(store, &name, &download, &what)?;
+    let credentials = credentials(runtime, arguments)?;
+    let plain_http = &config.images.insecure_registries;
+    let report = Pull { reference, name: &name, credentials, plain_http }.carry_out(store, runtime)?;
     for remark in import::remarks(&report) {
         output::note(&remark);
     }
-    output::note(&format!("{reference} is {}", image.digest()));
+    output::note(&format!("{reference} is {}", report.digest));
     import::print(&report, started)?;
     Ok(output::done())
+}
+
+impl Pull<'_> {
+    /// Fetches and imports it, with a line on a terminal that says how far it is. To be called on a thread that may block.
+    ///
+    /// # Errors
+    /// Nothing has changed then.
+    pub(crate) fn carry_out(self, store: &ImageStore, runtime: &Handle) -> Result<ImportReport, CliError> {
+        let Self { reference, name, credentials, plain_http } = self;
+        let what = || format!("cannot pull {reference} as image {name}");
+        if name.is_reserved() {
+            return Err(CliError {
+                what: what(),
+                why: format!("the name {name} is reserved for the built-in image"),
+                hint: "choose another name for it with --name".to_owned(),
+                exit: Exit::Refused,
+            });
+        }
+        let mut download = store
+            .begin_download()
+            .map_err(|error| CliError::ours(what(), &error, "check data_dir and the space on its disk"))?;
+        let options = RegistryOptions {
+            credentials,
+            plain_http: PlainHttpHosts::new(plain_http),
+            ..RegistryOptions::default()
+        };
+        let failed = |error: FetchError| {
+            let (hint, exit) = advice(&error);
+            CliError { what: what(), why: error.with_root_cause(), hint: hint.to_owned(), exit }
+        };
+        let registry = Registry::new(reference, options).map_err(failed)?;
+        let image = runtime.block_on(registry.find(reference)).map_err(failed)?;
+        let present = store
+            .keep_layers(image.diff_ids(), &mut download)
+            .map_err(|error| CliError::ours(what(), &error, "check data_dir; nothing was changed"))?;
+        let progress = PullProgress::new();
+        let on_event = |event| progress.show(&event);
+        let result = runtime.block_on(registry.fetch(&image, &present, download.path(), &on_event));
+        progress.clear();
+        result.map_err(failed)?;
+        unpack(store, name, &download, &what)
+    }
 }
 
 fn unpack(
@@ -107,43 +141,35 @@ fn unpack(
     })
 }
 
-/// Before anything is fetched.
-fn name(arguments: &PullArguments) -> Result<ImageName, CliError> {
-    let short = arguments.reference.short_name();
-    let name = match &arguments.name {
-        Some(name) => name.clone(),
-        None => short.parse().map_err(|error| CliError {
-            exit: Exit::Usage,
-            ..CliError::ours(
-                format!("cannot call an image {short}"),
-                &error,
-                "choose a name for it with --name",
-            )
-        })?,
-    };
-    if name.is_reserved() {
-        return Err(CliError {
-            what: format!("cannot pull {} as image {name}", arguments.reference),
-            why: format!("the name {name} is reserved for the built-in image"),
-            hint: "choose another name for it with --name".to_owned(),
-            exit: Exit::Refused,
-        });
-    }
-    Ok(name)
+/// Returns what an image is called here where nobody says otherwise.
+///
+/// # Errors
+/// Where that is no name of an image.
+pub(crate) fn name_of(reference: &Reference) -> Result<ImageName, CliError> {
+    let short = reference.short_name();
+    short.parse().map_err(|error| CliError {
+        exit: Exit::Usage,
+        ..CliError::ours(format!("cannot call an image {short}"), &error, "choose a name for it with --name")
+    })
+}
+
+/// Returns what docker login has stored for the registry of an image, or nobody's.
+///
+/// # Errors
+/// Where what is stored cannot be used.
+pub(crate) fn known_credentials(runtime: &Handle, reference: &Reference) -> Result<Credentials, CliError> {
+    runtime.block_on(stored_credentials(reference)).map_err(|error| CliError {
+        exit: Exit::Usage,
+        ..CliError::ours(
+            format!("cannot find the credentials for {}", reference.registry()),
+            &error,
+            "repair them with docker login, or give --username and --password-stdin",
+        )
+    })
 }
 
 fn credentials(runtime: &Handle, arguments: &PullArguments) -> Result<Credentials, CliError> {
-    let Some(user) = &arguments.username else {
-        let stored = runtime.block_on(stored_credentials(&arguments.reference));
-        return stored.map_err(|error| CliError {
-            exit: Exit::Usage,
-            ..CliError::ours(
-                format!("cannot find the credentials for {}", arguments.reference.registry()),
-                &error,
-                "repair them with docker login, or give --username and --password-stdin",
-            )
-        });
-    };
+    let Some(user) = &arguments.username else { return known_credentials(runtime, &arguments.reference) };
     let unusable = |why: String| CliError {
         what: "cannot read the password from standard input".to_owned(),
         why,
