@@ -1,10 +1,9 @@
 //! Fetches the layers of an image, several at a time, and writes all of it as a layout of OCI.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use reqwest::header::CONTENT_RANGE;
 use reqwest::{Response, StatusCode, Url};
 use sandkasten_image::Digest;
@@ -84,21 +83,20 @@ impl Registry {
         directory: &Path,
         on_event: OnEvent<'_>,
     ) -> Result<(), FetchError> {
-        let mut seen = BTreeSet::new();
-        let wanted = image.layers.iter().zip(present.iter().chain(std::iter::repeat(&false)));
-        let wanted = wanted.filter(|(_, present)| !**present).map(|(layer, _)| layer);
-        let wanted: Vec<&Descriptor> = wanted.filter(|layer| seen.insert(layer.digest)).collect();
+        let wanted = image.missing(present);
         self.check_sizes(&wanted, directory)?;
         write_documents(image, directory)?;
         let limit = self.transport.options.limits.max_duration;
-        let blobs = wanted.into_iter().map(|layer| {
+        let mut blobs = Vec::with_capacity(wanted.len());
+        for layer in wanted {
             let blob = Blob {
                 layer,
                 url: self.transport.url(&format!("blobs/{}", layer.digest)),
                 path: blob_path(directory, &layer.digest),
             };
-            self.layer(blob, on_event)
-        });
+            // In a box, the compiler can tell that the whole may go to another thread.
+            blobs.push(self.layer(blob, on_event).boxed());
+        }
         let all = futures_util::stream::iter(blobs).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>();
         let done = tokio::time::timeout(limit, all).await;
         done.map_err(|_| FetchError::Duration { allowed: limit })??;
@@ -125,9 +123,10 @@ impl Registry {
     async fn layer(&self, blob: Blob<'_>, on_event: OnEvent<'_>) -> Result<(), FetchError> {
         let (layer, size) = (blob.layer.digest, blob.layer.size);
         on_event(FetchEvent::Started { layer, size });
-        let file = File::create_new(&blob.path).await;
+        // Not on another thread: a fetch that is dropped makes no file any more, so that its directory can be removed.
+        let file = fs::File::create_new(&blob.path);
         let file = file.map_err(|source| FetchError::Write { path: blob.path.clone(), source })?;
-        let mut partial = Partial { file, hasher: Sha256::new(), received: 0 };
+        let mut partial = Partial { file: File::from_std(file), hasher: Sha256::new(), received: 0 };
         let mut failures = 0;
         loop {
             let before = partial.received;

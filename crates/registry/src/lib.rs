@@ -29,5 +29,5 @@ pub use helper::HelperError;
 pub use options::{Patience, PlainHttpHosts, RegistryOptions};
 pub use reference::{ParseReferenceError, Reference, ReferenceProblem};
 pub use registry::Registry;
-pub use remote_image::RemoteImage;
+pub use remote_image::{MissingLayers, RemoteImage};
 pub use stored::{StoredCredentialsError, stored_credentials};

@@ -1,5 +1,6 @@
 //! An image in a registry: its manifest for this machine and its configuration, both checked.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use reqwest::Url;
@@ -30,6 +31,15 @@ pub struct RemoteImage {
     diff_ids: Vec<Digest>,
 }
 
+/// What is to be fetched of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingLayers {
+    /// How many layers, each counted once.
+    pub count: usize,
+    /// Bytes of all of them, as they come.
+    pub bytes: u64,
+}
+
 /// A document as it came.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -57,6 +67,22 @@ impl RemoteImage {
     #[must_use]
     pub fn diff_ids(&self) -> &[Digest] {
         &self.diff_ids
+    }
+
+    /// Returns how much [`Registry::fetch`] will fetch where these layers are `present`.
+    #[must_use]
+    pub fn missing_layers(&self, present: &[bool]) -> MissingLayers {
+        let missing = self.missing(present);
+        let bytes = missing.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+        MissingLayers { count: missing.len(), bytes }
+    }
+
+    /// Those that are not `present`, each once.
+    pub(crate) fn missing(&self, present: &[bool]) -> Vec<&Descriptor> {
+        let mut seen = BTreeSet::new();
+        let layers = self.layers.iter().zip(present.iter().chain(std::iter::repeat(&false)));
+        let missing = layers.filter(|(_, present)| !**present).map(|(layer, _)| layer);
+        missing.filter(|layer| seen.insert(layer.digest)).collect()
     }
 }
 
