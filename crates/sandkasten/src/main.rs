@@ -26,9 +26,14 @@ mod shell_quote;
 mod table;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::arguments::Arguments;
 use crate::cli_error::{CliError, Exit};
+
+/// How long work on the disk that nobody waits for any more may hold the end up. A pull that waits for another program to
+/// unpack the same layer could do so for hours; all of it may be cut off at any time.
+const EXIT_PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::of_process() {
@@ -56,5 +61,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             hint: "look at the limits of open files and threads (ulimit -a)".to_owned(),
             exit: Exit::Ours,
         })?;
-    runtime.block_on(commands::run(arguments))
+    let done = runtime.block_on(commands::run(arguments));
+    runtime.shutdown_timeout(EXIT_PATIENCE);
+    done
 }
