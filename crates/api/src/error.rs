@@ -70,11 +70,13 @@ pub enum ErrorCode {
     LimitExceeded,
     /// A fault of the daemon's own.
     InternalError,
+    /// A registry refused, has no such image, sent something that is none, or could not be reached.
+    ImagePullFailed,
 }
 
 impl ErrorCode {
     /// Every code, in the order of the contract.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidRequest,
         Self::InvalidImage,
         Self::InvalidWorkspace,
@@ -105,6 +107,7 @@ impl ErrorCode {
         Self::CommandTimeout,
         Self::LimitExceeded,
         Self::InternalError,
+        Self::ImagePullFailed,
     ];
 
     /// Returns the HTTP status that belongs to this code.
@@ -137,6 +140,7 @@ impl ErrorCode {
             Self::IdempotencyKeyReused => 422,
             Self::LimitExceeded => 429,
             Self::InternalError => 500,
+            Self::ImagePullFailed => 502,
             Self::CommandTimeout => 504,
             Self::NoSpace => 507,
         }
@@ -194,7 +198,8 @@ mod tests {
              \"FILE_EXISTS\" \"DIRECTORY_NOT_EMPTY\" \"FILE_CHANGED\" \"EDIT_MISMATCH\" \"PERMISSION_DENIED\" \
              \"FILE_TOO_LARGE\" \"NO_SPACE\" \"SESSION_EXPIRED\" \"SESSION_NOT_RUNNING\" \"SESSION_EXISTS\" \
              \"WORKSPACE_IN_USE\" \"WORKSPACE_EXISTS\" \"IMAGE_IN_USE\" \"PROCESS_NOT_FOUND\" \"PROCESS_NOT_RUNNING\" \
-             \"IDEMPOTENCY_KEY_REUSED\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\""
+             \"IDEMPOTENCY_KEY_REUSED\" \"COMMAND_TIMEOUT\" \"LIMIT_EXCEEDED\" \"INTERNAL_ERROR\" \
+             \"IMAGE_PULL_FAILED\""
         );
     }
 

@@ -23,6 +23,7 @@ use crate::{reaper, recovery};
 pub struct Daemon {
     server: Server,
     sessions: Sessions,
+    images: Images,
     /// Lives for one command, and its sessions with it.
     is_private: bool,
 }
@@ -181,8 +182,8 @@ impl Daemon {
         };
         recovery::recover(&sessions).await.map_err(|source| StartError::Recovery { source })?;
         tokio::spawn(reaper::reap(sessions.clone()));
-        let server = Server::bind(&config, sessions.clone(), image_requests).await?;
-        Ok(Self { server, sessions, is_private: false })
+        let server = Server::bind(&config, sessions.clone(), image_requests.clone()).await?;
+        Ok(Self { server, sessions, images: image_requests, is_private: false })
     }
 
     /// Returns where the API listens, with the port that was chosen where none was named.
@@ -197,11 +198,12 @@ impl Daemon {
     /// # Errors
     /// [`ServeError`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
-        let sessions = self.sessions.clone();
-        // Watches never end by themselves, and would hold the end up.
+        let (sessions, images) = (self.sessions.clone(), self.images.clone());
+        // Watches never end by themselves and pulls may take hours; both would hold the end up.
         let shutdown = async move {
             shutdown.await;
             sessions.end_watches();
+            images.end_pulls();
         };
         self.server.serve(shutdown).await?;
         self.sessions.settle().await;

@@ -44,8 +44,13 @@ impl ImagePattern {
     /// Tells whether this image is meant.
     #[must_use]
     pub fn matches(&self, image: &Image) -> bool {
-        self.matches_name(image.name.as_str())
-            && self.digest.as_ref().is_none_or(|digest| *digest == image.digest)
+        self.matches_content(image.name.as_str(), &image.digest)
+    }
+
+    /// Tells whether an image of this name and digest is meant.
+    #[must_use]
+    pub fn matches_content(&self, name: &str, digest: &str) -> bool {
+        self.matches_name(name) && self.digest.as_ref().is_none_or(|own| own == digest)
     }
 
     /// Tells whether one content alone is meant.

@@ -81,6 +81,7 @@ impl Exit {
             | ErrorCode::WorkspaceInUse
             | ErrorCode::WorkspaceExists
             | ErrorCode::ImageInUse
+            | ErrorCode::ImagePullFailed
             | ErrorCode::ProcessNotFound
             | ErrorCode::ProcessNotRunning
             | ErrorCode::LimitExceeded => Self::Refused,
@@ -167,6 +168,7 @@ const fn refusal_hint(code: ErrorCode) -> &'static str {
             "see `sandkasten ps` for the sessions there are"
         }
         ErrorCode::SessionNotRunning => "destroy it with `sandkasten rm` and create another",
+        ErrorCode::ImagePullFailed => "check the reference and the registry, then pull again",
         ErrorCode::ImageInUse => "see `sandkasten ps` for the sessions that use it",
         ErrorCode::WorkspaceInUse => "see `sandkasten ps --json` for the sessions that use it",
         ErrorCode::CommandTimeout => {

@@ -1,8 +1,10 @@
 //! Imported images, from their archive to the last trace of their sessions.
 
+mod api_pull;
 mod debian;
 mod hostile_links;
 mod layers;
+mod layout_registry;
 mod registry;
 mod skopeo;
 mod small;

@@ -12,19 +12,19 @@ use crate::skopeo::{lacks, layered, listed, run};
 use crate::whole_way::import;
 
 /// What `htpasswd -B` makes of me and hunter2.
-const USERS: &str = r"me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.";
+pub(crate) const USERS: &str = r"me:$2b$05$abcdefghijklmnopqrstuuoXuKqgZXLiJqzfmMXDDhSFPIvxV7t8.";
 
 /// A registry on a port of loopback; it ends with the value.
-struct TestRegistry {
+pub(crate) struct TestRegistry {
     directory: tempfile::TempDir,
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl TestRegistry {
     /// Says why there is none where there is none. With `users` it wants a password.
     #[allow(clippy::print_stdout, reason = "whoever runs the tests has to see what was skipped")]
-    fn start(users: Option<&str>) -> Option<Self> {
+    pub(crate) fn start(users: Option<&str>) -> Option<Self> {
         let directory = tempfile::tempdir().expect("a directory");
         let program = match program(directory.path()) {
             Ok(program) => program,
@@ -67,7 +67,7 @@ impl TestRegistry {
     }
 
     /// Puts the image of a layout there as `team/app:1`.
-    fn push(&self, layout: &Path) {
+    pub(crate) fn push(&self, layout: &Path) {
         let target = format!("docker://{}/team/app:1", self.address);
         let mut command = Command::new("skopeo");
         command.args(["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false"]);
@@ -81,6 +81,14 @@ impl TestRegistry {
         // Nobody's own credentials.
         command.env("DOCKER_CONFIG", self.directory.path());
         given(command, password)
+    }
+
+    /// Changes the last byte of the largest file of the storage.
+    pub(crate) fn damage_a_layer(&self) {
+        let blob = self.largest_blob();
+        let mut bytes = fs::read(&blob).expect("a layer");
+        *bytes.last_mut().expect("not empty") ^= 1;
+        fs::write(&blob, bytes).expect("written");
     }
 
     /// The largest file of the storage: a layer.
@@ -144,7 +152,7 @@ fn said(output: &Output) -> String {
 }
 
 /// What is on the way into the store.
-fn leftovers(daemon: &TestDaemon) -> Vec<String> {
+pub(crate) fn leftovers(daemon: &TestDaemon) -> Vec<String> {
     let entries = fs::read_dir(daemon.data_dir().join("layers")).expect("a directory");
     let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
     names.filter(|name| name.starts_with('.')).collect()
@@ -190,10 +198,7 @@ fn a_pull_that_fails_leaves_the_older_image_and_nothing_else() {
         import(daemon, "app:1", &small);
         let before: Value = listed(daemon, "app:1");
 
-        let blob = registry.largest_blob();
-        let mut bytes = fs::read(&blob).expect("a layer");
-        *bytes.last_mut().expect("not empty") ^= 1;
-        fs::write(&blob, bytes).expect("written");
+        registry.damage_a_layer();
         let pulled = registry.pull(daemon, &[], None);
         assert_eq!(pulled.status.code(), Some(4), "{}", said(&pulled));
         assert!(said(&pulled).contains("has the digest sha256:"), "{}", said(&pulled));

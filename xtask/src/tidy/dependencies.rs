@@ -44,6 +44,8 @@ const PLACES: &[Place] = &[
             "sandkasten-protocol",
             "sandkasten-isolation",
             "sandkasten-image",
+            // The API pulls images as the command line does.
+            "sandkasten-registry",
             "sandkasten-static-program",
         ],
     ),

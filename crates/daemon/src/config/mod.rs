@@ -180,7 +180,14 @@ impl Config {
     /// Tells whether sessions may use this image.
     #[must_use]
     pub fn allows_image(&self, image: &Image) -> bool {
-        self.allowed_images.is_empty() || self.allowed_images.iter().any(|allowed| allowed.matches(image))
+        self.allows_image_content(image.name.as_str(), &image.digest)
+    }
+
+    /// Tells whether sessions may use an image of this name and digest.
+    #[must_use]
+    pub fn allows_image_content(&self, name: &str, digest: &str) -> bool {
+        self.allowed_images.is_empty()
+            || self.allowed_images.iter().any(|allowed| allowed.matches_content(name, digest))
     }
 }
 

@@ -209,6 +209,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         }
     ),
     setting!(
+        "images.pull_registries",
+        "SANDKASTEN_IMAGES_PULL_REGISTRIES",
+        "a list of host names, each with a port where references have one",
+        |c| list(&c.images.pull_registries),
+        |c, text| {
+            c.images.pull_registries = split(text);
+            Ok(())
+        }
+    ),
+    setting!(
         "images.defaults",
         "SANDKASTEN_IMAGES_DEFAULTS",
         "names of images, in which * stands for any characters, each with any of cpu_limit, mem_limit_mb, pids_limit, \

@@ -14,8 +14,9 @@ use sandkasten_api::id::ParseIdError;
 use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
+use super::request_id::RequestId;
 use crate::idempotency::BeginError;
-use crate::images::ImageError;
+use crate::images::{BeginPullError, Fault, ImageError, PullError};
 use crate::session::{ExecFailure, InvalidGlob, InvalidPath, ProcessError, SessionError};
 use crate::workspace::WorkspaceError;
 
@@ -77,9 +78,12 @@ impl ApiError {
         &self.message
     }
 
-    /// The reasons of an internal error, which are the log's alone.
-    pub(crate) fn internal_reason(&self) -> Option<&str> {
-        self.internal.as_ref().map(|internal| &*internal.0)
+    /// The message for a stream that has begun. The reason of an internal error is logged here, as no answer can carry it any
+    /// more; `failed` says of what.
+    pub(super) fn told_in_stream(&self, RequestId(request_id): &RequestId, failed: &'static str) -> String {
+        let Some(Internal(reason)) = &self.internal else { return self.message.clone() };
+        tracing::error!(request_id, reason = &**reason, "{failed}");
+        format!("the daemon failed; its log has the reason under request id {request_id}")
     }
 
     /// A handler panicked: a bug of ours.
@@ -234,6 +238,38 @@ impl From<ImageError> for ApiError {
             _ => return Self::internal(&error),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<BeginPullError> for ApiError {
+    fn from(error: BeginPullError) -> Self {
+        let code = match &error {
+            BeginPullError::Reference(_) | BeginPullError::Credentials { .. } => ErrorCode::InvalidRequest,
+            BeginPullError::Name { .. }
+            | BeginPullError::Reserved { .. }
+            | BeginPullError::NotAllowed { .. }
+            | BeginPullError::Registry { .. } => ErrorCode::InvalidImage,
+            BeginPullError::Busy { .. } => ErrorCode::LimitExceeded,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<PullError> for ApiError {
+    fn from(error: PullError) -> Self {
+        match error.fault() {
+            Fault::Registry if matches!(error, PullError::Fetch { .. }) => {
+                Self::new(ErrorCode::ImagePullFailed, error.to_string())
+            }
+            Fault::Registry => Self::new(ErrorCode::ImagePullFailed, error_chain(&error)),
+            Fault::Configuration => Self::new(ErrorCode::InvalidImage, error.to_string()),
+            // Where to is nothing that a client has to know.
+            Fault::Space => Self::new(
+                ErrorCode::NoSpace,
+                "there is no room for the image on the disk of the daemon; remove images that are not used",
+            ),
+            Fault::Ours => Self::internal(&error),
+        }
     }
 }
 

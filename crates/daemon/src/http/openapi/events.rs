@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use sandkasten_api::event::{Lagged, StateEvent};
 use sandkasten_api::exec::{ExecChunk, ExecDone, ExecFailed};
 use sandkasten_api::file_watch::{FileChange, WatchEnd, WatchOverflow, WatchReady};
+use sandkasten_api::image::{PullDone, PullFailed, PullProgress};
 use sandkasten_api::process::{LogChunk, LogFailed, Process};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::extensions::Extensions;
@@ -50,6 +51,8 @@ streams! {
     ExecEvents { "chunk": ExecChunk, "done": ExecDone, "error": ExecFailed }
     /// Output of a process: `chunk`s, and `done` or `error` as the last one.
     LogEvents { "chunk": LogChunk, "done": Process, "error": LogFailed }
+    /// A pull: `progress` now and then, and `done` or `error` as the last one.
+    PullEvents { "progress": PullProgress, "done": PullDone, "error": PullFailed }
     /// Changes of files: `ready` first, a `change` each, and `overflow` or `end` as the last one.
     WatchEvents { "ready": WatchReady, "change": FileChange, "overflow": WatchOverflow, "end": WatchEnd }
 }

@@ -26,7 +26,7 @@ use utoipa::openapi::{OpenApi as Document, Ref, RefOr, Required};
 use super::router;
 
 pub(super) use events::SessionEvents;
-pub(super) use events::{ExecEvents, LogEvents, WatchEvents};
+pub(super) use events::{ExecEvents, LogEvents, PullEvents, WatchEvents};
 
 /// The header that every answer carries.
 const REQUEST_ID: &str = "X-Request-ID";

@@ -341,16 +341,9 @@ impl EventText {
         event(None, "done", &done)
     }
 
-    /// Describes a failure in a stream that has begun; an internal one is logged here, as no answer can carry it any more.
+    /// Describes a failure in a stream that has begun.
     fn failed(&self, error: ApiError, verdict: Option<Verdict>) -> String {
-        let message = match error.internal_reason() {
-            None => error.message().to_owned(),
-            Some(reason) => {
-                let RequestId(request_id) = &self.request_id;
-                tracing::error!(request_id, reason, "a streamed command failed");
-                format!("the daemon failed; its log has the reason under request id {request_id}")
-            }
-        };
+        let message = error.told_in_stream(&self.request_id, "a streamed command failed");
         let failed =
             ExecFailed { error: message, error_code: error.code(), exec_id: Some(self.job.id), verdict };
         event(None, "error", &failed)

@@ -11,6 +11,7 @@ pub(super) mod file_tree;
 pub(super) mod file_watch;
 pub(super) mod files;
 pub(super) mod health;
+pub(super) mod image_pull;
 pub(super) mod images;
 pub(super) mod processes;
 pub(super) mod sessions;

@@ -1,4 +1,7 @@
-//! The images of this host as requests see them: listed, looked at and removed.
+//! The images of this host as requests see them: pulled, listed, looked at and removed.
+
+mod pull;
+mod pull_error;
 
 use std::sync::Arc;
 
@@ -9,6 +12,9 @@ use sandkasten_image::{
 
 use crate::config::Config;
 use crate::image_usage::{ImageUsage, ImageUsageError};
+
+pub(crate) use pull::Pull;
+pub(crate) use pull_error::{BeginPullError, Fault, PullError};
 
 /// Said of an image that is damaged. Why names files of the host, and is for those who are on it.
 const BROKEN: &str =
@@ -60,11 +66,12 @@ pub(crate) enum ImageError {
 pub(crate) struct Images {
     store: ImageStore,
     config: Arc<Config>,
+    pulls: pull::Places,
 }
 
 impl Images {
     pub(crate) fn new(config: Arc<Config>, store: ImageStore) -> Self {
-        Self { store, config }
+        Self { store, config, pulls: pull::Places::default() }
     }
 
     /// Lists all images, by name.
