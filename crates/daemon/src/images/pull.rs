@@ -264,7 +264,7 @@ mod tests {
     use sandkasten_image::ImageStore;
     use tokio::sync::watch;
 
-    use super::{BeginPullError, Images, MOST_PULLS, PullError};
+    use super::{BeginPullError, Digest, FetchEvent, Images, MOST_PULLS, Observer, Progress, PullError};
     use crate::config::Config;
 
     fn images(directory: &tempfile::TempDir, lines: &str) -> Images {
@@ -348,5 +348,22 @@ mod tests {
         images.end_pulls();
         let ended = pull.run(watch::Sender::new(PullProgress::default())).await;
         assert!(matches!(ended, Err(PullError::Stopped)), "{ended:?}");
+    }
+
+    #[test]
+    fn a_layer_that_begins_again_is_counted_once_and_nothing_is_unpacked_for_nobody() {
+        let (sender, seen) = watch::channel(PullProgress::default());
+        let observer = Observer::new(sender);
+        let (one, two) = (Digest::of(b"1"), Digest::of(b"2"));
+        for (layer, bytes) in [(one, 10), (two, 5), (one, 30), (one, 4), (one, 20)] {
+            observer.fetched(FetchEvent::Received { layer, bytes });
+        }
+        observer.fetched(FetchEvent::Finished { layer: one });
+        assert_eq!((seen.borrow().bytes_done, seen.borrow().layers_done), (25, 1));
+        let now = Progress { entries: 7, archive_bytes: 9 };
+        assert!(observer.unpacked(now).is_continue());
+        assert_eq!((seen.borrow().entries_unpacked, seen.borrow().bytes_unpacked), (7, 9));
+        drop(seen);
+        assert!(observer.unpacked(now).is_break());
     }
 }
