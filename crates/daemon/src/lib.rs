@@ -4,6 +4,7 @@
 //! `http` names axum, only `store` names SQL.
 #![forbid(unsafe_code)]
 
+mod build;
 pub mod config;
 mod daemon;
 mod http;
@@ -20,6 +21,7 @@ mod store;
 mod workspace;
 
 pub use crate::http::openapi;
+pub use build::{BuildSandboxes, BuildStep, BuildStepError, OpenBuildError, StepEnd};
 pub use daemon::{Daemon, ServeError, StartError};
 pub use images_in_use::{ImagesInUseError, images_in_use};
 pub use log_file::{OpenLogError, open_log};

@@ -256,6 +256,7 @@ impl Inner {
             layers: &image.layers,
             binds: &binds,
             workspace: workspace.map(OpenWorkspace::source),
+            kept: None,
             cgroup,
             listener: listener.as_fd(),
             runner: &self.runner,
@@ -271,7 +272,7 @@ fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &Path) -> SessionEr
 }
 
 /// Draws a number that nobody can guess.
-pub(super) fn random_number() -> std::io::Result<u64> {
+pub(crate) fn random_number() -> std::io::Result<u64> {
     let mut bytes = [0_u8; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u64::from_be_bytes(bytes))
