@@ -205,7 +205,10 @@ impl ImageStore {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<ImportReport, ImportError> {
         // Before anything is read, and perhaps copied.
-        let assembly = Assembly::begin(self, name, &options.limits)?;
+        if name.is_reserved() {
+            return Err(ImportError::Reserved { name: name.clone() });
+        }
+        let assembly = Assembly::begin(self, &options.limits);
         match source::open(source, &self.layers, &options.limits)? {
             Found::RootFileSystem(stream) => match &options.reference {
                 Some(reference) => Err(ImportError::NoReference { reference: reference.clone() }),
@@ -283,7 +286,7 @@ fn report(
     config: ImageConfig,
     configuration: Option<String>,
 ) -> Result<ImportReport, ImportError> {
-    let made = assembly.finish(digest, config, configuration)?;
+    let made = assembly.finish(name, digest, config, configuration)?;
     Ok(ImportReport {
         name: name.clone(),
         digest: digest.to_string(),

@@ -29,6 +29,7 @@ mod store;
 mod assembly;
 mod source;
 
+mod build;
 mod export;
 mod import;
 mod rebuild;
@@ -39,6 +40,10 @@ mod validate;
 mod tests;
 
 pub use account::AccountLayerError;
+pub use build::{
+    BuildAccount, BuildError, BuiltConfig, BuiltImage, Context, ContextRules, CopyItem, CopyOrigin, CopyPlan,
+    CopyRequest, PathTest, Scratch, StageLayers, StepKey, StepLayer,
+};
 pub use digest::{Digest, ParseDigestError};
 pub use export::{ExportError, ExportReport, ExportTarget};
 pub use host::{RefreshHostError, host_configuration};
