@@ -12,7 +12,7 @@ use crate::words;
 /// Arguments of a build: names and values.
 pub type BuildArguments = BTreeMap<String, String>;
 
-/// Arguments that need no `ARG`, and are no part of what a cached step depends on.
+/// Arguments that need no `ARG`.
 const PREDEFINED: [&str; 10] = [
     "HTTP_PROXY",
     "http_proxy",

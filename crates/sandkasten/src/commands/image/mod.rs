@@ -1,5 +1,6 @@
 //! `image`: the images of the data directory. Works on the directory itself, with or without a daemon.
 
+mod build;
 mod export;
 mod import;
 mod in_use;
@@ -23,6 +24,8 @@ use crate::connection;
 pub(crate) enum ImageCommand {
     /// Make an image of a root file system, of what docker save writes, or of an OCI layout
     Import(import::ImportArguments),
+    /// Make an image of a Dockerfile and a directory of files
+    Build(Box<build::BuildArguments>),
     /// Write an image as an OCI layout, its layers as they came
     Export(export::ExportArguments),
     /// List images
@@ -44,6 +47,7 @@ pub(crate) async fn run(global: &GlobalArguments, command: ImageCommand) -> Resu
     // The store blocks, and asks the database of sessions through the runtime while it holds its lock.
     let work = move || match command {
         ImageCommand::Import(arguments) => import::run(&store, &arguments),
+        ImageCommand::Build(arguments) => build::run(&store, config, &arguments),
         ImageCommand::Export(arguments) => export::run(&store, &arguments),
         ImageCommand::List(arguments) => list::run(&store, arguments),
         ImageCommand::Validate(arguments) => validate::run(&store, &arguments),
