@@ -13,13 +13,14 @@ use sandkasten_isolation::seccomp::Instruction;
 use crate::config::Config;
 use crate::places::{Places, private_directory};
 use crate::private_daemon::own_name;
+use crate::recovery::abandoned;
 use crate::session::{RUNNER, filter};
 
 pub use step::{BuildStep, StepEnd};
 pub use step_error::{BuildStepError, OpenBuildError};
 
-/// What the sandboxes of one build share: a run directory and cgroups of their own. If the process is killed, the next daemon, or
-/// the next `run`, clears both away.
+/// What the sandboxes of one build share: a run directory and cgroups of their own. If the process is killed, the next
+/// daemon, `run` or build clears both away.
 #[derive(Debug)]
 pub struct BuildSandboxes {
     config: Config,
@@ -42,8 +43,10 @@ impl BuildSandboxes {
         private_directory(&config.data_dir)?;
         private_directory(&config.data_dir.join("run"))?;
         private_directory(&config.run_dir())?;
-        let places = Places::open_private(&run, run.join("none.db"))?;
         let layout = Layout::detect().map_err(|source| OpenBuildError::Cgroups { source })?;
+        abandoned::clean(&config.run_dir(), &layout)
+            .map_err(|source| OpenBuildError::Abandoned { source })?;
+        let places = Places::open_private(&run, run.join("none.db"))?;
         layout.prepare(&places.instance)?;
         let leases = UidLeases::open(Path::new(LEASE_DIRECTORY))
             .map_err(|source| OpenBuildError::UidLeases { source })?;

@@ -4,6 +4,7 @@ use sandkasten_isolation::host::cgroup::{CgroupError, DetectError};
 use sandkasten_isolation::host::{LaunchError, LeaseError, PathError, ProcessError, RunnerImageError};
 
 use crate::places::PlacesError;
+use crate::recovery::RecoveryError;
 
 /// Sandboxes for a build could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,12 @@ pub enum OpenBuildError {
     Cgroups {
         /// What is missing.
         source: DetectError,
+    },
+    /// What an earlier build left could not be cleared away.
+    #[error("failed to clear away what an interrupted command left")]
+    Abandoned {
+        /// Why.
+        source: RecoveryError,
     },
     /// The cgroups of the build could not be made.
     #[error(transparent)]

@@ -137,7 +137,7 @@ fn prepare_and_build(
     let values: Values = arguments.values.iter().cloned().collect();
     let dockerfile = Dockerfile::parse(&text, &values, &platform()).map_err(|error| CliError {
         what: what(arguments),
-        why: format!("{path}: {error}"),
+        why: format!("{path}:{}: {}", error.line, error.problem),
         hint: error.problem.advice().to_owned(),
         exit: Exit::Refused,
     })?;
