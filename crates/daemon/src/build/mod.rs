@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sandkasten_isolation::host::cgroup::Layout;
 use sandkasten_isolation::host::{LEASE_DIRECTORY, RunnerImage, UidLeases};
-use sandkasten_isolation::seccomp::Instruction;
+use sandkasten_isolation::seccomp::{Instruction, for_building};
 
 use crate::config::Config;
 use crate::places::{Places, private_directory};
@@ -51,7 +51,15 @@ impl BuildSandboxes {
         let leases = UidLeases::open(Path::new(LEASE_DIRECTORY))
             .map_err(|source| OpenBuildError::UidLeases { source })?;
         let runner = RunnerImage::new(RUNNER).map_err(|source| OpenBuildError::Runner { source })?;
-        Ok(Self { filter: filter(config), config: config.clone(), places, layout, leases, runner, run })
+        Ok(Self {
+            filter: filter(config).map(for_building),
+            config: config.clone(),
+            places,
+            layout,
+            leases,
+            runner,
+            run,
+        })
     }
 }
 

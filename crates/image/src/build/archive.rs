@@ -1,6 +1,7 @@
 //! Writes the archive of a layer: POSIX tar, with extended headers only where a name or an attribute needs them.
 
 use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
 
 use tar::{EntryType, Header};
 
@@ -126,6 +127,22 @@ pub(crate) fn below(directory: &[u8], name: &[u8]) -> Vec<u8> {
 fn fill(field: &mut [u8; LONGEST_NAME], text: &[u8]) {
     let length = text.len().min(LONGEST_NAME);
     field[..length].copy_from_slice(&text[..length]);
+}
+
+/// Reads on as long as it is to.
+pub(crate) struct Stoppable<'a, R> {
+    pub(crate) contents: R,
+    pub(crate) go_on: &'a (dyn Fn() -> ControlFlow<()> + Sync),
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if (self.go_on)().is_break() {
+            // Whoever stopped it knows better than this says.
+            return Err(io::Error::other("stopped"));
+        }
+        self.contents.read(buffer)
+    }
 }
 
 struct Counted<R> {

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{Dir, FileType, Stat};
 
 use super::BuildError;
-use super::archive::{DELETION, LayerArchive, Metadata, below};
+use super::archive::{DELETION, LayerArchive, Metadata, Stoppable, below};
 use crate::beneath;
 use crate::limits::{LimitError, UnpackLimits};
 use crate::unpack::{UnpackError, is_kept, is_opaque, printable};
@@ -35,10 +36,15 @@ pub(crate) struct Changes {
 }
 
 /// Looks through everything, checks that it can be a layer, and counts.
-pub(crate) fn look(root: BorrowedFd<'_>, limits: &UnpackLimits) -> Result<Changes, BuildError> {
+pub(crate) fn look(
+    root: BorrowedFd<'_>,
+    limits: &UnpackLimits,
+    go_on: GoOn<'_>,
+) -> Result<Changes, BuildError> {
     let mut walk = Walk {
         output: None::<LayerArchive<std::io::Sink>>,
         limits,
+        go_on,
         found: Changes::default(),
         names: HashMap::new(),
     };
@@ -50,10 +56,11 @@ pub(crate) fn look(root: BorrowedFd<'_>, limits: &UnpackLimits) -> Result<Change
 pub(crate) fn write(
     root: BorrowedFd<'_>,
     limits: &UnpackLimits,
+    go_on: GoOn<'_>,
     output: impl Write,
 ) -> Result<(), BuildError> {
     let output = Some(LayerArchive::new(output));
-    let mut walk = Walk { output, limits, found: Changes::default(), names: HashMap::new() };
+    let mut walk = Walk { output, limits, go_on, found: Changes::default(), names: HashMap::new() };
     walk.whole(root)?;
     match walk.output {
         Some(output) => output.finish().map_err(|source| BuildError::WriteArchive { source }),
@@ -61,10 +68,14 @@ pub(crate) fn write(
     }
 }
 
+/// Says whether to go on.
+type GoOn<'a> = &'a (dyn Fn() -> ControlFlow<()> + Sync);
+
 struct Walk<'a, W: Write> {
     /// None while only looking.
     output: Option<LayerArchive<W>>,
     limits: &'a UnpackLimits,
+    go_on: GoOn<'a>,
     found: Changes,
     /// Files with several names, by device and number, with the first one.
     names: HashMap<(u64, u64), Vec<u8>>,
@@ -165,10 +176,14 @@ impl<W: Write> Walk<'_, W> {
         }
         let file: File = beneath::open_regular(directory.as_fd(), name).map_err(unreadable(path))?;
         let metadata = metadata(stat, Some(file.as_fd()), path)?;
-        self.put(|output| output.file(path, &metadata, size, file))
+        let contents = Stoppable { contents: file, go_on: self.go_on };
+        self.put(|output| output.file(path, &metadata, size, contents))
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), BuildError> {
+        if (self.go_on)().is_break() {
+            return Err(BuildError::Cancelled);
+        }
         let past = |limit| BuildError::Changes { source: UnpackError::Limit(limit) };
         self.found.entries += 1;
         self.found.bytes = self.found.bytes.saturating_add(bytes);

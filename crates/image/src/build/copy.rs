@@ -2,6 +2,7 @@
 //!
 //! Sources are looked up in a context or in the layers of a stage, with links resolved within; nothing outside is reachable.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::ControlFlow;
@@ -13,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::BuildError;
 use super::added_archive;
-use super::archive::{DELETION, LayerArchive, Metadata, below};
+use super::archive::{DELETION, LayerArchive, Metadata, Stoppable, below};
 use crate::digest::Digest;
 use crate::limits::UnpackLimits;
 use crate::root_view::RootView;
@@ -447,6 +448,29 @@ impl Planner<'_> {
     }
 }
 
+/// Of several sources that go to one place, the last one counts, as if they were copied one after the other. An archive that has
+/// a name twice could not be put together again from its layer.
+pub(super) fn each_once(entries: Vec<Planned>) -> Result<Vec<Planned>, BuildError> {
+    let mut kinds: HashMap<Vec<u8>, bool> = HashMap::new();
+    let mut kept = Vec::with_capacity(entries.len());
+    for entry in entries.into_iter().rev() {
+        if matches!(entry.node, Node::Archive { .. }) {
+            kept.push(entry);
+            continue;
+        }
+        let is_directory = matches!(entry.node, Node::Directory);
+        match kinds.insert(entry.target.clone(), is_directory) {
+            None => kept.push(entry),
+            Some(other) if other == is_directory => {}
+            Some(_) => return Err(BuildError::Destination { path: printable(&entry.target) }),
+        }
+    }
+    kept.reverse();
+    // A directory comes before what is in it, also where the last of several has been kept.
+    kept.sort_by_key(|entry| !matches!(entry.node, Node::Directory));
+    Ok(kept)
+}
+
 /// Reads everything and hashes it: names, attributes and contents, but not times.
 pub(super) fn hash(
     entries: &mut [Planned],
@@ -516,8 +540,9 @@ pub(super) fn write(
                     .map_err(unwritten)?;
             }
             Node::File { source, size, digest } => {
-                let mut hashed = Hashed { file: open(sources.view, source)?, hasher: Sha256::new(), go_on };
-                match archive.file(target, metadata, *size, &mut hashed) {
+                let mut hashed = Hashed { file: open(sources.view, source)?, hasher: Sha256::new() };
+                let contents = Stoppable { contents: &mut hashed, go_on };
+                match archive.file(target, metadata, *size, contents) {
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                         return Err(BuildError::Changed { path: printable(source) });
                     }
@@ -540,17 +565,13 @@ pub(super) fn write(
     archive.finish().map_err(|source| BuildError::WriteArchive { source })
 }
 
-struct Hashed<'a> {
+struct Hashed {
     file: File,
     hasher: Sha256,
-    go_on: &'a (dyn Fn() -> ControlFlow<()> + Sync),
 }
 
-impl Read for Hashed<'_> {
+impl Read for Hashed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if (self.go_on)().is_break() {
-            return Err(io::Error::other("cancelled"));
-        }
         let count = self.file.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         Ok(count)

@@ -199,7 +199,8 @@ impl<'a> StageLayers<'a> {
         let mut planner = self.planner(sources, &image, owner, request.mode);
         planner.unpacks = request.unpacks;
         planner.items(&request.items, &request.destination)?;
-        let (mut entries, skipped_nodes) = (planner.entries, planner.skipped_nodes);
+        let skipped_nodes = planner.skipped_nodes;
+        let mut entries = copy::each_once(planner.entries)?;
         let digest = copy::hash(&mut entries, sources, &|| flow(go_on))?;
         Ok(CopyPlan { entries, digest, skipped_nodes })
     }
@@ -281,9 +282,9 @@ impl<'a> StageLayers<'a> {
     ) -> Result<StepLayer, BuildError> {
         let limits = self.assembly.limits().clone();
         let Some(root) = scratch.changed()? else { return self.remember(key, None, 0) };
-        let found = changes::look(root.as_fd(), &limits)?;
+        let found = changes::look(root.as_fd(), &limits, &|| flow(go_on))?;
         let root = &root;
-        let write = move |output| changes::write(root.as_fd(), &limits, output);
+        let write = move |output| changes::write(root.as_fd(), &limits, &|| flow(go_on), output);
         let layer = match found.entries {
             0 => None,
             _ => Some(self.assembly.add_written(write, &mut |_| flow(go_on)).map_err(cancelled)?),

@@ -133,7 +133,7 @@ fn prepare_and_build(
         exit: Exit::Usage,
         ..CliError::ours(what(arguments), &error, "name the directory that has the Dockerfile and its files")
     })?;
-    let (path, text) = dockerfile(arguments)?;
+    let (path, text) = dockerfile(arguments, &files)?;
     let values: Values = arguments.values.iter().cloned().collect();
     let dockerfile = Dockerfile::parse(&text, &values, &platform()).map_err(|error| CliError {
         what: what(arguments),
@@ -186,8 +186,8 @@ fn refused(arguments: &BuildArguments, why: &str, hint: &str) -> CliError {
     CliError { what: what(arguments), why: why.to_owned(), hint: hint.to_owned(), exit: Exit::Refused }
 }
 
-/// Reads the Dockerfile, which may lie outside of the context. Returns its path for messages, too.
-fn dockerfile(arguments: &BuildArguments) -> Result<(String, String), CliError> {
+/// Reads the Dockerfile, which may lie outside of the context only where it is named. Returns its path for messages, too.
+fn dockerfile(arguments: &BuildArguments, files: &Context) -> Result<(String, String), CliError> {
     let path = arguments.file.clone().unwrap_or_else(|| arguments.context.join("Dockerfile"));
     let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let unusable = |why: String| CliError {
@@ -197,10 +197,18 @@ fn dockerfile(arguments: &BuildArguments) -> Result<(String, String), CliError> 
         exit: Exit::Usage,
     };
     let mut bytes = Vec::new();
-    let read = match path == Path::new("-") {
-        true => std::io::stdin().lock().take(MAX_DOCKERFILE_BYTES + 1).read_to_end(&mut bytes),
-        false => std::fs::File::open(&path)
-            .and_then(|file| file.take(MAX_DOCKERFILE_BYTES + 1).read_to_end(&mut bytes)),
+    let most = MAX_DOCKERFILE_BYTES + 1;
+    let read = match &arguments.file {
+        None => match files.read("Dockerfile", MAX_DOCKERFILE_BYTES) {
+            Ok(Some(found)) => {
+                bytes = found;
+                Ok(bytes.len())
+            }
+            Ok(None) => Err(std::io::ErrorKind::NotFound.into()),
+            Err(error) => return Err(unusable(crate::cli_error::with_causes(&error))),
+        },
+        Some(path) if path == Path::new("-") => std::io::stdin().lock().take(most).read_to_end(&mut bytes),
+        Some(path) => std::fs::File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes)),
     };
     read.map_err(|error| unusable(format!("{shown}: {error}")))?;
     if bytes.len() as u64 > MAX_DOCKERFILE_BYTES {
