@@ -8,7 +8,9 @@ mod cache;
 mod changes;
 mod configuration;
 mod copy;
+mod copy_request;
 mod error;
+mod planned;
 mod scratch;
 
 #[cfg(test)]
@@ -40,8 +42,9 @@ pub use accounts::BuildAccount;
 pub use cache::StepKey;
 pub use configuration::BuiltConfig;
 use configuration::HistoryStep;
-pub use copy::{Context, ContextRules, CopyItem, CopyPlan, CopyRequest, PathTest};
+pub use copy_request::{Context, ContextRules, CopyItem, CopyRequest, PathTest};
 pub use error::BuildError;
+pub use planned::CopyPlan;
 pub use scratch::Scratch;
 
 /// A stage: the layers so far. Layers that were added stay in the store, for later builds, until they are pruned.
@@ -200,8 +203,8 @@ impl<'a> StageLayers<'a> {
         planner.unpacks = request.unpacks;
         planner.items(&request.items, &request.destination)?;
         let skipped_nodes = planner.skipped_nodes;
-        let mut entries = copy::each_once(planner.entries)?;
-        let digest = copy::hash(&mut entries, sources, &|| flow(go_on))?;
+        let mut entries = planned::each_once(planner.entries)?;
+        let digest = planned::hash(&mut entries, sources, &|| flow(go_on))?;
         Ok(CopyPlan { entries, digest, skipped_nodes })
     }
 
@@ -226,7 +229,7 @@ impl<'a> StageLayers<'a> {
         };
         let limits = self.assembly.limits().clone();
         let entries = &plan.entries;
-        let write = move |output| copy::write(entries, sources, &limits, &|| flow(go_on), output);
+        let write = move |output| planned::write(entries, sources, &limits, &|| flow(go_on), output);
         let layer = match entries.is_empty() {
             true => None,
             false => Some(self.assembly.add_written(write, &mut |_| flow(go_on)).map_err(cancelled)?),
@@ -265,7 +268,7 @@ impl<'a> StageLayers<'a> {
             return Ok(known);
         }
         let entries = &entries;
-        let write = move |output| copy::write(entries, sources, &limits, &|| flow(go_on), output);
+        let write = move |output| planned::write(entries, sources, &limits, &|| flow(go_on), output);
         let layer = self.assembly.add_written(write, &mut |_| flow(go_on)).map_err(cancelled)?;
         self.remember(&key, Some(layer), 0)
     }
