@@ -25,6 +25,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const SPACE_INTERVAL: Duration = Duration::from_millis(200);
 /// What the runner keeps of the output until it is taken; the program waits for that.
 const KEPT_BYTES: u64 = 256 << 10;
+/// Of the files that a disk can have, this part is left to others.
+const FILES_PART: u64 = 20;
 const SHARED_MEMORY_BYTES: u64 = 64 << 20;
 
 /// A program to run on layers.
@@ -48,7 +50,7 @@ pub struct BuildStep {
     pub groups: Vec<u32>,
     /// When it is killed.
     pub timeout: Duration,
-    /// It is killed when less than this is free on the disk of `kept`.
+    /// It is killed when less than this is free on the disk of `kept`, or a twentieth of the files that the disk can have.
     pub reserve_bytes: u64,
 }
 
@@ -222,7 +224,7 @@ async fn follow(
             () = &mut cancelled => return Ok(StepEnd::Cancelled),
             () = tokio::time::sleep_until(deadline) => return Ok(StepEnd::TimedOut),
             _ = look.tick() => {
-                if free_bytes(&step.kept)? < step.reserve_bytes {
+                if is_nearly_full(&step.kept, step.reserve_bytes)? {
                     return Ok(StepEnd::DiskFull);
                 }
             }
@@ -237,11 +239,12 @@ async fn follow(
     }
 }
 
-/// What everybody but root may still write to the disk of a directory.
-fn free_bytes(path: &Path) -> Result<u64, BuildStepError> {
+/// Whether the disk of a directory has less than `reserve` bytes left, or a twentieth of its files, where it counts them.
+fn is_nearly_full(path: &Path, reserve: u64) -> Result<bool, BuildStepError> {
     let space =
         rustix::fs::statvfs(path).map_err(|source| BuildStepError::Space { source: source.into() })?;
-    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    let bytes = space.f_bavail.saturating_mul(space.f_frsize);
+    Ok(bytes < reserve || space.f_favail < space.f_files / FILES_PART)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]

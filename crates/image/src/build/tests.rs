@@ -92,7 +92,7 @@ fn what_a_step_leaves_becomes_what_a_session_sees() {
             }
             fs::create_dir(upper.join("closed")).expect("a directory");
             write(&upper.join("closed/in"), "x");
-            fs::set_permissions(upper.join("closed"), fs::Permissions::from_mode(0)).expect("a mode");
+            fs::set_permissions(upper.join("closed"), fs::Permissions::from_mode(0o0)).expect("a mode");
         })
         .expect("a layer");
     assert_eq!((paths.len(), skipped), (2, 4));

@@ -24,7 +24,7 @@ pub fn for_building(filter: Vec<Instruction>) -> Vec<Instruction> {
     program
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a small natural number")]
+#[expect(clippy::cast_possible_truncation, reason = "it is a small number")]
 const SOCKET: u32 = libc::SYS_socket as u32;
 
 #[cfg(test)]

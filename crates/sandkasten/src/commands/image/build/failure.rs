@@ -41,7 +41,7 @@ pub(super) enum Reason {
     Memory { command: String, status: i32 },
     #[error("{command} took longer than {seconds} seconds, and was killed")]
     Timeout { command: String, seconds: u64 },
-    #[error("{command} was killed, because it has nearly filled the disk of data_dir")]
+    #[error("{command} was killed, because the disk of data_dir is nearly full")]
     Disk { command: String },
     #[error("it was interrupted")]
     Interrupted,
