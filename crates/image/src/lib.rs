@@ -42,7 +42,7 @@ mod tests;
 pub use account::AccountLayerError;
 pub use build::{
     BuildAccount, BuildError, BuiltConfig, BuiltImage, Context, ContextRules, CopyItem, CopyOrigin, CopyPlan,
-    CopyRequest, PathTest, Scratch, StageLayers, StepKey, StepLayer,
+    CopyRequest, PathTest, Scratch, StageLayers, StepKey, StepLayer, platform,
 };
 pub use digest::{Digest, ParseDigestError};
 pub use export::{ExportError, ExportReport, ExportTarget};

@@ -30,7 +30,7 @@ use crate::limits::UnpackLimits;
 use crate::manifest::Manifest;
 use crate::name::ImageName;
 use crate::root_view::RootView;
-use crate::source::documents::Configuration;
+use crate::source::documents::{Configuration, Platform};
 use crate::store::ImageStore;
 use crate::unpack::UnpackError;
 
@@ -191,14 +191,8 @@ impl<'a> StageLayers<'a> {
     ) -> Result<CopyPlan, BuildError> {
         let image = self.view()?;
         let owner = request.owner.as_deref().map(|owner| accounts::owner(&image, owner)).transpose()?;
-        let stage_view;
-        let sources = match origin {
-            CopyOrigin::Context(context) => Sources::of(context),
-            CopyOrigin::Stage(stage) => {
-                stage_view = stage.view()?;
-                Sources { view: &stage_view, rules: None }
-            }
-        };
+        let opened = origin.open()?;
+        let sources = opened.sources();
         let mut planner = self.planner(sources, &image, owner, request.mode);
         planner.unpacks = request.unpacks;
         planner.items(&request.items, &request.destination)?;
@@ -219,14 +213,8 @@ impl<'a> StageLayers<'a> {
         key: &StepKey,
         go_on: GoOn<'_>,
     ) -> Result<StepLayer, BuildError> {
-        let stage_view;
-        let sources = match origin {
-            CopyOrigin::Context(context) => Sources::of(context),
-            CopyOrigin::Stage(stage) => {
-                stage_view = stage.view()?;
-                Sources { view: &stage_view, rules: None }
-            }
-        };
+        let opened = origin.open()?;
+        let sources = opened.sources();
         let limits = self.assembly.limits().clone();
         let entries = &plan.entries;
         let write = move |output| planned::write(entries, sources, &limits, &|| flow(go_on), output);
@@ -383,12 +371,42 @@ pub enum CopyOrigin<'a, 's> {
     Stage(&'a StageLayers<'s>),
 }
 
+/// Where sources are looked up, opened.
+enum Opened<'a> {
+    Context(&'a Context),
+    Layers(RootView),
+}
+
+impl CopyOrigin<'_, '_> {
+    fn open(&self) -> Result<Opened<'_>, BuildError> {
+        Ok(match self {
+            Self::Context(context) => Opened::Context(context),
+            Self::Stage(stage) => Opened::Layers(stage.view()?),
+        })
+    }
+}
+
+impl Opened<'_> {
+    fn sources(&self) -> Sources<'_> {
+        match self {
+            Self::Context(context) => Sources::of(context),
+            Self::Layers(view) => Sources { view, rules: None },
+        }
+    }
+}
+
 impl CopyPlan {
     /// The hash of all that is copied: names, attributes and contents, but not times.
     #[must_use]
     pub fn digest(&self) -> String {
         self.digest.to_string()
     }
+}
+
+/// This machine in the words of images: `linux/amd64`.
+#[must_use]
+pub fn platform() -> String {
+    Platform::of_this_machine().to_string()
 }
 
 /// Whole seconds are what people read.

@@ -20,7 +20,7 @@ use sandkasten_image::{BuildError, BuiltImage, Context, ContextRules, ImageName,
 use serde::Serialize;
 
 use crate::cli_error::{CliError, Exit};
-use crate::{human, output};
+use crate::{environment_argument, human, output};
 
 use stage::Build;
 use stop::Stop;
@@ -37,7 +37,7 @@ pub(crate) struct BuildArguments {
     name: Option<ImageName>,
 
     /// A value for an ARG; NAME alone takes the value that it has here. May be given several times
-    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = value)]
+    #[arg(long = "build-arg", value_name = "NAME=VALUE", value_parser = environment_argument::parse)]
     values: Vec<(String, String)>,
 
     /// The stage to build, by its name or number [default: the last one]
@@ -135,12 +135,13 @@ fn prepare_and_build(
     })?;
     let (path, text) = dockerfile(arguments, &files)?;
     let values: Values = arguments.values.iter().cloned().collect();
-    let dockerfile = Dockerfile::parse(&text, &values, &platform()).map_err(|error| CliError {
-        what: what(arguments),
-        why: format!("{path}:{}: {}", error.line, error.problem),
-        hint: error.problem.advice().to_owned(),
-        exit: Exit::Refused,
-    })?;
+    let dockerfile =
+        Dockerfile::parse(&text, &values, &sandkasten_image::platform()).map_err(|error| CliError {
+            what: what(arguments),
+            why: format!("{path}:{}: {}", error.line, error.problem),
+            hint: error.problem.advice().to_owned(),
+            exit: Exit::Refused,
+        })?;
     let Some(target) = dockerfile.target(arguments.target.as_deref()) else {
         let wanted = arguments.target.as_deref().unwrap_or_default();
         return Err(refused(
@@ -247,25 +248,4 @@ fn context(arguments: &BuildArguments, files: &Context) -> Result<Context, CliEr
         exit: Exit::Usage,
         ..CliError::ours(what(arguments), &error, "name a directory")
     })
-}
-
-/// This machine, in the words of images.
-fn platform() -> String {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    format!("linux/{architecture}")
-}
-
-fn value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some(("", _)) => Err("there is no name in front of the =".to_owned()),
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => match std::env::var(text) {
-            Ok(value) => Ok((text.to_owned(), value)),
-            Err(error) => Err(format!("{error}; give a value as {text}=VALUE")),
-        },
-    }
 }
