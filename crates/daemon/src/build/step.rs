@@ -95,12 +95,12 @@ impl BuildSandboxes {
         let standing = blocking(move || sandboxes.stand(&wanted)).await?;
         let followed = follow(&standing, step, output, cancelled).await;
         let ended = blocking(move || standing.end()).await;
-        let end = followed?;
-        let killed_for_memory = ended?;
-        Ok(match end {
-            StepEnd::Exited(status) if status != 0 && killed_for_memory => StepEnd::OutOfMemory(status),
-            end => end,
-        })
+        match (followed, ended) {
+            (Ok(StepEnd::Exited(status)), Ok(true)) if status != 0 => Ok(StepEnd::OutOfMemory(status)),
+            (Ok(end), Ok(_)) => Ok(end),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+            (Err(error), Err(undo)) => Err(with_undo(error, undo)),
+        }
     }
 
     fn stand(&self, step: &BuildStep) -> Result<Standing, BuildStepError> {
@@ -115,11 +115,10 @@ impl BuildSandboxes {
             .and_then(|listener| self.launch(step, &name, &lease, &cgroup, &listener));
         match launched {
             Ok(launched) => Ok(Standing { launched, cgroup, socket, _lease: lease }),
-            Err(error) => {
-                // The error at hand says more; the next daemon clears what stays.
-                drop(clear_away(&cgroup, &socket));
-                Err(error)
-            }
+            Err(error) => Err(match clear_away(&cgroup, &socket) {
+                Ok(()) => error,
+                Err(undo) => with_undo(error, undo.into()),
+            }),
         }
     }
 
@@ -250,6 +249,10 @@ fn is_nearly_full(path: &Path, reserve: u64) -> Result<bool, BuildStepError> {
 #[expect(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn lost(error: LinkError) -> BuildStepError {
     BuildStepError::Link { reason: error_chain(&error) }
+}
+
+fn with_undo(error: BuildStepError, undo: BuildStepError) -> BuildStepError {
+    BuildStepError::Undo { error: Box::new(error), undo: Box::new(undo) }
 }
 
 async fn blocking<T: Send + 'static>(

@@ -41,7 +41,7 @@ pub enum OpenBuildError {
     },
 }
 
-/// A step did not run, or its end is not known. Nothing of its sandbox is left.
+/// A step did not run, or its end is not known. Nothing of its sandbox is left, unless it is said.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildStepError {
     /// There is no range of uids for it.
@@ -85,6 +85,14 @@ pub enum BuildStepError {
     End {
         /// Why.
         source: ProcessError,
+    },
+    /// A step failed, and what it had could not be cleared away either.
+    #[error("{error}; besides, what it had is still there: {undo}")]
+    Undo {
+        /// Why it failed.
+        error: Box<BuildStepError>,
+        /// Why something of it is left.
+        undo: Box<BuildStepError>,
     },
     /// A task ended early.
     #[error("a task of the build ended early")]
