@@ -1,6 +1,7 @@
 //! Imported images, from their archive to the last trace of their sessions.
 
 mod debian;
+mod dockerfile;
 mod hostile_links;
 mod layers;
 mod registry;
