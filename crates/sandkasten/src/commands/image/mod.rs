@@ -1,6 +1,7 @@
 //! `image`: the images of the data directory. Works on the directory itself, with or without a daemon.
 
 mod build;
+mod debian;
 mod export;
 mod import;
 mod list;
@@ -31,7 +32,7 @@ pub(crate) enum ImageCommand {
     Pull(pull::PullArguments),
     /// Make an image of a root file system, of what docker save writes, or of an OCI layout
     Import(import::ImportArguments),
-    /// Make an image of a Dockerfile and a directory of files
+    /// Make an image of a Dockerfile and a directory of files, or a Debian by mmdebstrap
     Build(Box<build::BuildArguments>),
     /// Write an image as an OCI layout, its layers as they came
     Export(export::ExportArguments),

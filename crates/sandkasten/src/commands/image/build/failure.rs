@@ -66,8 +66,7 @@ impl Failure {
 
 impl Reason {
     fn advice(&self) -> (&'static str, Exit) {
-        const IMPORT: &str =
-            "import it first: `sandkasten image import --name NAME FILE`, with what `docker save` writes";
+        const IMPORT: &str = "fetch it first: `sandkasten image pull --name NAME REFERENCE`, then FROM NAME; or `sandkasten image import`";
         match self {
             Self::Problem(problem) => (problem.advice(), Exit::Refused),
             Self::ImageName { .. } | Self::NoImage { .. } => (IMPORT, Exit::Refused),

@@ -16,9 +16,11 @@ use sandkasten_build::{
     BuildArguments as Values, Dockerfile, IgnoreRules, MAX_DOCKERFILE_BYTES, MAX_IGNORE_BYTES,
 };
 use sandkasten_daemon::config::Config;
-use sandkasten_image::{BuildError, BuiltImage, Context, ContextRules, ImageName, ImageStore};
+use sandkasten_image::{BuildError, BuiltImage, Context, ContextRules, ImageName, ImageStore, ImportReport};
 use serde::Serialize;
 
+use super::debian::DebianArguments;
+use super::import;
 use crate::cli_error::{CliError, Exit};
 use crate::{environment_argument, human, output};
 
@@ -60,9 +62,19 @@ pub(crate) struct BuildArguments {
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
 
+    #[command(flatten)]
+    debian: DebianArguments,
+
     /// The directory that files are copied from
-    #[arg(value_name = "CONTEXT")]
-    context: PathBuf,
+    #[arg(value_name = "CONTEXT", required_unless_present = "debian")]
+    context: Option<PathBuf>,
+}
+
+impl BuildArguments {
+    /// There is one wherever there is a Dockerfile.
+    fn context(&self) -> &Path {
+        self.context.as_deref().unwrap_or(Path::new("."))
+    }
 }
 
 #[derive(Serialize)]
@@ -83,6 +95,10 @@ pub(super) fn run(
     arguments: &BuildArguments,
 ) -> Result<ExitCode, CliError> {
     let started = Instant::now();
+    if let Some(release) = &arguments.debian.debian {
+        let report = arguments.debian.build(store, arguments.name.as_ref(), release)?;
+        return print_debian(&report, arguments, started);
+    }
     let stop = Stop::listen()?;
     let built = prepare_and_build(store, config, arguments, &stop);
     // Nothing of a build that was told to end is worth a message.
@@ -120,6 +136,31 @@ pub(super) fn run(
     Ok(output::done())
 }
 
+fn print_debian(
+    report: &ImportReport,
+    arguments: &BuildArguments,
+    started: Instant,
+) -> Result<ExitCode, CliError> {
+    if arguments.json {
+        output::print_json(&ShownImage {
+            name: Some(report.name.as_str()),
+            digest: &report.digest,
+            layers: report.layers.len(),
+            size_bytes: report.summary.bytes,
+            steps: 1,
+            cached_steps: 0,
+        })?;
+    } else if arguments.quiet {
+        output::print(report.name.as_str())?;
+    } else {
+        for remark in import::remarks(report) {
+            output::note(&remark);
+        }
+        import::print(report, started)?;
+    }
+    Ok(output::done())
+}
+
 fn prepare_and_build(
     store: &ImageStore,
     config: Config,
@@ -129,10 +170,15 @@ fn prepare_and_build(
     if arguments.name.as_ref().is_some_and(ImageName::is_reserved) {
         return Err(refused(arguments, "the name is that of the built-in image", "choose another name"));
     }
-    let files = Context::open(&arguments.context, ContextRules::keeping_all()).map_err(|error| CliError {
-        exit: Exit::Usage,
-        ..CliError::ours(what(arguments), &error, "name the directory that has the Dockerfile and its files")
-    })?;
+    let files =
+        Context::open(arguments.context(), ContextRules::keeping_all()).map_err(|error| CliError {
+            exit: Exit::Usage,
+            ..CliError::ours(
+                what(arguments),
+                &error,
+                "name the directory that has the Dockerfile and its files",
+            )
+        })?;
     let (path, text) = dockerfile(arguments, &files)?;
     let values: Values = arguments.values.iter().cloned().collect();
     let dockerfile =
@@ -179,7 +225,7 @@ fn prepare_and_build(
 fn what(arguments: &BuildArguments) -> String {
     match &arguments.name {
         Some(name) => format!("cannot build image {name}"),
-        None => format!("cannot build {}", arguments.context.display()),
+        None => format!("cannot build {}", arguments.context().display()),
     }
 }
 
@@ -189,7 +235,7 @@ fn refused(arguments: &BuildArguments, why: &str, hint: &str) -> CliError {
 
 /// Reads the Dockerfile, which may lie outside of the context only where it is named. Returns its path for messages, too.
 fn dockerfile(arguments: &BuildArguments, files: &Context) -> Result<(String, String), CliError> {
-    let path = arguments.file.clone().unwrap_or_else(|| arguments.context.join("Dockerfile"));
+    let path = arguments.file.clone().unwrap_or_else(|| arguments.context().join("Dockerfile"));
     let shown = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let unusable = |why: String| CliError {
         what: what(arguments),
@@ -244,7 +290,7 @@ fn context(arguments: &BuildArguments, files: &Context) -> Result<Context, CliEr
     };
     let has_exceptions = rules.has_exceptions();
     let rules = ContextRules { leaves_out: Box::new(move |path| rules.leaves_out(path)), has_exceptions };
-    Context::open(&arguments.context, rules).map_err(|error: BuildError| CliError {
+    Context::open(arguments.context(), rules).map_err(|error: BuildError| CliError {
         exit: Exit::Usage,
         ..CliError::ours(what(arguments), &error, "name a directory")
     })
