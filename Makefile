@@ -44,8 +44,8 @@ test-shells: build ## draw CASES=1000 sequences of commands for each shell, of a
 test-api: build ## draw REQUESTS=200 requests for each operation of the API from its document, of a new seed (as root)
 	SANDKASTEN_E2E_REQUESTS=$(or $(REQUESTS),200) cargo test --locked --package sandkasten-e2e --test openapi -- $(TEST_FLAGS)
 
-test-images: ## draw and damage images for SECONDS=600, of a new seed, and hold them against a model (as root)
-	SANDKASTEN_IMAGE_SECONDS=$(or $(SECONDS),600) cargo test --locked --package sandkasten-image --lib drawn -- --show-output $(TEST_FLAGS)
+test-images: ## draw and damage images and references for SECONDS=600, of a new seed, and hold them against a model (as root)
+	SANDKASTEN_IMAGE_SECONDS=$(or $(SECONDS),600) cargo test --locked --package sandkasten-image --package sandkasten-registry --lib drawn -- --show-output $(TEST_FLAGS)
 
 test-faults: build ## kill the daemon ROUNDS=200 times under load, and compare (as root)
 	SANDKASTEN_E2E_FAULTS=$(or $(ROUNDS),200) $(ENDURANCE) faults

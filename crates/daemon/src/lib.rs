@@ -4,6 +4,7 @@
 //! `http` names axum, only `store` names SQL.
 #![forbid(unsafe_code)]
 
+mod build;
 pub mod config;
 mod daemon;
 mod http;
@@ -21,6 +22,7 @@ mod store;
 mod workspace;
 
 pub use crate::http::openapi;
+pub use build::{BuildSandboxes, BuildStep, BuildStepError, OpenBuildError, StepEnd};
 pub use daemon::{Daemon, ServeError, StartError};
 pub use image_usage::{ImageUsage, ImageUsageError};
 pub use images::{describe_broken_image, describe_image};

@@ -107,7 +107,7 @@ impl PrivateDaemon {
 }
 
 /// A name that no other private daemon of this host has.
-fn own_name() -> String {
+pub(crate) fn own_name() -> String {
     static STARTED: AtomicU32 = AtomicU32::new(0);
     match STARTED.fetch_add(1, Ordering::Relaxed) {
         0 => format!("private-{}", process::id()),

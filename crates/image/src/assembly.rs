@@ -25,6 +25,8 @@ use crate::unpack::{self, Content, Progress, Recorder, TarStream, UnpackError, U
 
 /// As many as can be stacked with the account layer on top: docs/adr/0008-skeleton-layer.md.
 pub const MOST_LAYERS: usize = 63;
+/// As much of a layer's archive as is written at once.
+const WRITTEN_BYTES: usize = 128 * 1024;
 /// Before the chain of hashes in the name of a layer that is what it is only on the layers below it.
 const CHAINED: &str = "chained-";
 
@@ -48,7 +50,6 @@ pub(crate) struct LayerFacts {
 /// An image that is being made.
 pub(crate) struct Assembly<'a> {
     store: &'a ImageStore,
-    name: ImageName,
     limits: UnpackLimits,
     deadline: Deadline,
     layers: Vec<Part>,
@@ -56,6 +57,7 @@ pub(crate) struct Assembly<'a> {
     added: Vec<String>,
     summary: UnpackSummary,
     size_bytes: u64,
+    /// Layers that were added stay, whatever becomes of the image.
     finished: bool,
 }
 
@@ -69,17 +71,9 @@ struct Part {
 type OnProgress<'a> = &'a mut dyn FnMut(Progress) -> ControlFlow<()>;
 
 impl<'a> Assembly<'a> {
-    pub(crate) fn begin(
-        store: &'a ImageStore,
-        name: &ImageName,
-        limits: &UnpackLimits,
-    ) -> Result<Self, ImportError> {
-        if name.is_reserved() {
-            return Err(ImportError::Reserved { name: name.clone() });
-        }
-        Ok(Self {
+    pub(crate) fn begin(store: &'a ImageStore, limits: &UnpackLimits) -> Self {
+        Self {
             store,
-            name: name.clone(),
             limits: limits.clone(),
             deadline: Deadline::begin(limits),
             layers: Vec::new(),
@@ -87,7 +81,91 @@ impl<'a> Assembly<'a> {
             summary: UnpackSummary::default(),
             size_bytes: 0,
             finished: false,
-        })
+        }
+    }
+
+    /// Begins one whose layers stay in the store even if no image is made of them.
+    pub(crate) fn begin_keeping(store: &'a ImageStore, limits: &UnpackLimits) -> Self {
+        let mut assembly = Self::begin(store, limits);
+        assembly.finished = true;
+        assembly
+    }
+
+    /// Bytes of the contents of all files.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    pub(crate) const fn limits(&self) -> &UnpackLimits {
+        &self.limits
+    }
+
+    /// The layers so far, by their names in the store with their diff ids, lowest first.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (&str, Digest)> {
+        self.layers.iter().map(|part| (part.layer.as_str(), part.report.diff_id))
+    }
+
+    /// Adds a layer whose archive is written by `write`, on a thread of its own, while it is unpacked. Returns the name of the
+    /// layer and its diff id.
+    ///
+    /// # Errors
+    /// That of `write`, or else that of the unpacking.
+    pub(crate) fn add_written<E: From<ImportError> + Send>(
+        &mut self,
+        write: impl FnOnce(std::io::BufWriter<std::io::PipeWriter>) -> Result<(), E> + Send,
+        progress: OnProgress<'_>,
+    ) -> Result<(String, Digest), E> {
+        let pipe = std::io::pipe().map_err(|source| ImportError::OpenLayers { source })?;
+        let (staged, unpacked) = std::thread::scope(|scope| {
+            let writing =
+                scope.spawn(move || write(std::io::BufWriter::with_capacity(WRITTEN_BYTES, pipe.1)));
+            let unpacked = self.unpack_written(pipe.0, progress);
+            // A panic of the writer is one of ours.
+            let written = writing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            match (written, unpacked) {
+                // It could not write any more because the unpacking had ended, which says why.
+                (Err(_), Err(error))
+                    if !matches!(
+                        error,
+                        ImportError::Unpack { source: UnpackError::Truncated { .. } | UnpackError::Empty }
+                    ) =>
+                {
+                    Err(error.into())
+                }
+                (Err(error), _) => Err(error),
+                (Ok(()), unpacked) => unpacked.map_err(E::from),
+            }
+        })?;
+        let below: Vec<Digest> = self.layers.iter().map(|part| part.report.diff_id).collect();
+        let [plain, chained] = layer_names(&below, unpacked.diff_id);
+        let layer = if unpacked.depends_on_below { chained } else { plain };
+        self.publish(staged, layer.clone(), &unpacked)?;
+        Ok((layer, unpacked.diff_id))
+    }
+
+    /// Makes sure that one more layer can be stacked.
+    pub(crate) fn check_room(&self) -> Result<(), ImportError> {
+        if self.layers.len() < MOST_LAYERS {
+            Ok(())
+        } else {
+            Err(ImportError::TooManyLayers { allowed: MOST_LAYERS })
+        }
+    }
+
+    fn unpack_written(
+        &self,
+        archive: std::io::PipeReader,
+        progress: OnProgress<'_>,
+    ) -> Result<(StagedLayer, Unpacked), ImportError> {
+        self.check_room()?;
+        let failed = |source| ImportError::Unpack { source };
+        let staged = self.store.stage()?;
+        let below = self.view()?;
+        // The first name in it could begin like a compressed file.
+        // A build takes as long as its steps do; the time of a layer is its own.
+        let stream = unpack::open_plain(archive, &self.limits, Deadline::begin(&self.limits));
+        let unpacked = unpack_into(&staged, stream, Content::Layer(&below), &self.limits, progress);
+        Ok((staged, unpacked.map_err(failed)?))
     }
 
     /// When it has to be done, layers and all.
@@ -141,6 +219,7 @@ impl<'a> Assembly<'a> {
     /// Writes the manifest: from then on there is an image of this name.
     pub(crate) fn finish(
         mut self,
+        name: &ImageName,
         digest: Digest,
         config: ImageConfig,
         configuration: Option<String>,
@@ -155,20 +234,21 @@ impl<'a> Assembly<'a> {
         // that says nothing of those below it can be there twice.
         let mut stacked = BTreeSet::new();
         layers.retain(|layer| stacked.insert(layer.clone()));
-        let mut manifest = Manifest::new(self.name.clone(), digest.to_string(), layers, self.size_bytes);
+        let mut manifest = Manifest::new(name.clone(), digest.to_string(), layers, self.size_bytes);
         (manifest.diff_ids, manifest.imported) = (diff_ids, imported);
         (manifest.config, manifest.configuration) = (config, configuration);
         let path = store.lock_file().to_owned();
         let lock = store.lock().map_err(|source| ImportError::Lock { path, source })?;
-        let replaced = Manifest::read(&store.images, &self.name).ok().map(|old| old.digest);
+        let replaced = Manifest::read(&store.images, name).ok().map(|old| old.digest);
         let written = manifest.write(&store.images, &lock);
         // The manifest may be in its place although the directory could not be synced: then the layers stay.
-        self.finished =
-            written.is_ok() || Manifest::read(&store.images, &self.name).is_ok_and(|there| there == manifest);
+        self.finished = self.finished
+            || written.is_ok()
+            || Manifest::read(&store.images, name).is_ok_and(|there| there == manifest);
         drop(lock);
-        written.map_err(|source| ImportError::Manifest { name: self.name.clone(), source })?;
+        written.map_err(|source| ImportError::Manifest { name: name.clone(), source })?;
         Ok(ImportReport {
-            name: self.name.clone(),
+            name: name.clone(),
             digest: digest.to_string(),
             layers: self.layers.iter().map(|part| part.report).collect(),
             summary: self.summary,
@@ -178,7 +258,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Takes a layer that the store has.
-    fn take_present(&mut self, layer: &str, diff_id: Digest) -> Result<bool, ImportError> {
+    pub(crate) fn take_present(&mut self, layer: &str, diff_id: Digest) -> Result<bool, ImportError> {
         let pinned = self.store.pin_known(layer);
         let pinned = pinned.map_err(|source| ImportError::Pin { layer: layer.to_owned(), source })?;
         let Some((pin, facts)) = pinned else { return Ok(false) };
@@ -197,9 +277,7 @@ impl<'a> Assembly<'a> {
     ) -> Result<Unpacked, ImportError> {
         let layer = expected.diff_id;
         let broken = |source| ImportError::Layer { layer, source };
-        if self.layers.len() == MOST_LAYERS {
-            return Err(ImportError::TooManyLayers { allowed: MOST_LAYERS });
-        }
+        self.check_room()?;
         let below = self.view()?;
         let stream = unpack::open(open()?, &self.limits, self.deadline).map_err(broken)?;
         let unpacked =
@@ -284,7 +362,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// The layers so far, as a program on them would see them.
-    fn view(&self) -> Result<RootView, ImportError> {
+    pub(crate) fn view(&self) -> Result<RootView, ImportError> {
         let paths: Vec<PathBuf> =
             self.layers.iter().rev().map(|part| self.store.layers.join(&part.layer)).collect();
         RootView::open(&paths, &[]).map_err(|source| ImportError::OpenLayers { source: source.into() })
@@ -308,7 +386,7 @@ impl Drop for Assembly<'_> {
 }
 
 impl ImageStore {
-    fn stage(&self) -> Result<StagedLayer, ImportError> {
+    pub(crate) fn stage(&self) -> Result<StagedLayer, ImportError> {
         StagedLayer::create(&self.layers, self.lock_file()).map_err(|source| ImportError::Stage { source })
     }
 

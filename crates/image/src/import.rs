@@ -205,13 +205,16 @@ impl ImageStore {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<ImportReport, ImportError> {
         // Before anything is read, and perhaps copied.
-        let assembly = Assembly::begin(self, name, &options.limits)?;
+        if name.is_reserved() {
+            return Err(ImportError::Reserved { name: name.clone() });
+        }
+        let assembly = Assembly::begin(self, &options.limits);
         match source::open(source, &self.layers, &options.limits, assembly.deadline())? {
             Found::RootFileSystem(stream) => match &options.reference {
                 Some(reference) => Err(ImportError::NoReference { reference: reference.clone() }),
-                None => import_root(assembly, stream, progress),
+                None => import_root(name, assembly, stream, progress),
             },
-            Found::Images(images) => import_image(assembly, &images, options, progress),
+            Found::Images(images) => import_image(name, assembly, &images, options, progress),
         }
     }
 
@@ -233,15 +236,17 @@ impl ImageStore {
 }
 
 fn import_root(
+    name: &ImageName,
     mut assembly: Assembly<'_>,
     stream: TarStream<'_>,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<ImportReport, ImportError> {
     let digest = assembly.add_root_file_system(stream, progress)?;
-    assembly.finish(digest, ImageConfig::default(), None)
+    assembly.finish(name, digest, ImageConfig::default(), None)
 }
 
 fn import_image(
+    name: &ImageName,
     mut assembly: Assembly<'_>,
     images: &SavedImages,
     options: &ImportOptions,
@@ -271,5 +276,5 @@ fn import_image(
         })?;
         (entries, bytes) = (entries + last.entries, bytes + last.archive_bytes);
     }
-    assembly.finish(image.digest, image.config, Some(image.configuration))
+    assembly.finish(name, image.digest, image.config, Some(image.configuration))
 }

@@ -31,6 +31,7 @@ mod store;
 mod assembly;
 mod source;
 
+mod build;
 mod export;
 mod import;
 mod rebuild;
@@ -42,6 +43,10 @@ mod tests;
 
 pub use account::AccountLayerError;
 pub use assembly::MOST_LAYERS;
+pub use build::{
+    BuildAccount, BuildError, BuiltConfig, BuiltImage, Context, ContextRules, CopyItem, CopyOrigin, CopyPlan,
+    CopyRequest, PathTest, Scratch, StageLayers, StepKey, StepLayer, platform,
+};
 pub use digest::{Digest, ParseDigestError};
 pub use download::{BeginDownloadError, Download};
 pub use export::{ExportError, ExportReport, ExportTarget};

@@ -104,6 +104,12 @@ pub enum RemoveImageError {
 /// Layers were not pruned, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub enum PruneError {
+    /// What steps of builds have come to could not be forgotten.
+    #[error("forget steps of builds whose layers are gone")]
+    Steps {
+        /// Why.
+        source: io::Error,
+    },
     /// The lock could not be had.
     #[error("lock the store at {path}")]
     Lock {
@@ -211,6 +217,7 @@ impl ImageStore {
                 Err(source) => return Err(PruneError::RemoveLayer { layer: path, source }),
             }
         }
+        self.forget_lost_steps().map_err(|source| PruneError::Steps { source })?;
         Ok(report)
     }
 

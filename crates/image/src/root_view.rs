@@ -53,7 +53,12 @@ impl RootView {
 
     /// Resolves a path; `ENOENT`, `ENOTDIR` and `ELOOP` as the kernel would say inside.
     pub(crate) fn find(&self, path: &str) -> Result<Found<'_>> {
-        let mut pending: VecDeque<Vec<u8>> = components(path.as_bytes()).collect();
+        self.find_bytes(path.as_bytes())
+    }
+
+    /// As [`find`](Self::find), for a path that may be no text.
+    pub(crate) fn find_bytes(&self, path: &[u8]) -> Result<Found<'_>> {
+        let mut pending: VecDeque<Vec<u8>> = components(path).collect();
         let mut resolved: Vec<Vec<u8>> = Vec::new();
         let mut links = 0;
         while let Some(component) = pending.pop_front() {
@@ -109,6 +114,43 @@ impl RootView {
         Ok(names.into_iter().collect())
     }
 
+    /// Lists a directory, in the order of names. No link of the path is resolved, and nothing of binds is listed.
+    pub(crate) fn list(&self, path: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let (mut names, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+        let mut some = false;
+        for layer in &self.layers {
+            let directory = match beneath::open_readable_directory(layer.as_fd(), path) {
+                Ok(directory) => directory,
+                Err(Errno::NOENT) if hides_lower(layer, path)? => break,
+                Err(Errno::NOENT) => continue,
+                // Something else is in its place here, and hides what is below.
+                Err(_) if some => break,
+                Err(error) => return Err(error),
+            };
+            some = true;
+            for entry in Dir::read_from(&directory)? {
+                let entry = entry?;
+                let name = entry.file_name().to_bytes();
+                if matches!(name, b"." | b"..") || deleted.contains(name) {
+                    continue;
+                }
+                if entry.file_type() == FileType::CharacterDevice
+                    && look_in(&directory, name).is_ok_and(|found| found.is_whiteout())
+                {
+                    if !names.contains(name) {
+                        deleted.insert(name.to_vec());
+                    }
+                    continue;
+                }
+                names.insert(name.to_vec());
+            }
+            if is_opaque(directory.as_fd())? {
+                break;
+            }
+        }
+        if some { Ok(names.into_iter().collect()) } else { Err(Errno::NOENT) }
+    }
+
     /// Looks at one relative path without resolving any link.
     pub(crate) fn look(&self, path: &[u8]) -> Result<Found<'_>> {
         for (target, source) in &self.binds {
@@ -134,6 +176,11 @@ impl RootView {
 }
 
 impl Found<'_> {
+    /// Where it is, relative to the root, with no link on the way.
+    pub(crate) fn path(&self) -> &[u8] {
+        &self.path
+    }
+
     /// Opens the file for reading if it is a regular one; anything else is `EINVAL`.
     pub(crate) fn open(&self) -> Result<File> {
         beneath::open_regular(self.base.as_fd(), &self.path)

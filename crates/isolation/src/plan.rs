@@ -77,6 +77,29 @@ pub enum RootMode {
         /// The most bytes that can be written.
         size_bytes: u64,
     },
+    /// Writes go to a directory of the host, which comes as a descriptor, and stay there when the sandbox has ended.
+    Kept,
+}
+
+/// Who the commands of a sandbox run as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Identity {
+    /// User and group [`SANDBOX_ID`], without any capability: every session.
+    Sandbox,
+    /// Whoever a step of the building of an image is to run as. Root has the capabilities over the sandbox's own namespace
+    /// that installing software needs, and there is no shell.
+    Builder(Account),
+}
+
+/// A user and its groups, as ids inside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The user.
+    pub user: u32,
+    /// Its first group.
+    pub group: u32,
+    /// Its other groups.
+    pub groups: Vec<u32>,
 }
 
 /// Who owns the root directory of a tmpfs.
@@ -124,8 +147,8 @@ pub(crate) struct CgroupDescriptors {
 }
 
 /// Everything the runner needs to build the sandbox from inside. What it builds from travels beside it as descriptors, in
-/// the order: device tree, layers (topmost first), binds, the workspace and the lock on it, cgroups, the lock on the uid
-/// range.
+/// the order: device tree, layers (topmost first), binds, the workspace and the lock on it, the directory for what is kept of
+/// the root, cgroups, the lock on the uid range.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxPlan {
     /// The UTS name; must be a valid host name.
@@ -138,6 +161,8 @@ pub struct SandboxPlan {
     pub binds: Vec<String>,
     /// Whether the root filesystem can be written to.
     pub root: RootMode,
+    /// Who commands run as.
+    pub identity: Identity,
     /// The writable mounts.
     pub tmpfs: Vec<Tmpfs>,
     /// Where the workspace that outlives the session goes, absolute inside; two descriptors: its mount and a lock.
@@ -252,8 +277,8 @@ pub enum SetupReply {
 #[cfg(test)]
 mod tests {
     use super::{
-        FIRST_HOST_ID, InvalidPlan, RANGE_IDS, RANGES, RootMode, SandboxPlan, ShellPreference, UidRange,
-        WORKSPACE_OWNER,
+        FIRST_HOST_ID, Identity, InvalidPlan, RANGE_IDS, RANGES, RootMode, SandboxPlan, ShellPreference,
+        UidRange, WORKSPACE_OWNER,
     };
 
     fn plan() -> SandboxPlan {
@@ -263,6 +288,7 @@ mod tests {
             layers: 1,
             binds: vec!["/usr".into()],
             root: RootMode::ReadOnly,
+            identity: Identity::Sandbox,
             tmpfs: Vec::new(),
             workspace: None,
             files: Vec::new(),

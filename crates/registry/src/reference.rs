@@ -207,9 +207,7 @@ fn parse(text: &str) -> Result<Reference, ReferenceProblem> {
 
 /// Says whether a first part names a registry and is no part of the name: by what no name may have.
 fn is_registry(first: &str) -> bool {
-    first == "localhost"
-        || first.contains(['.', ':', '['])
-        || first.bytes().any(|byte| byte.is_ascii_uppercase())
+    first == "localhost" || first.contains(['.', ':', '['])
 }
 
 /// Says whether a text is a host name or address, perhaps with a port.

@@ -1,7 +1,7 @@
 //! PID 1 of every sandbox: builds it from inside, keeps its shell, runs commands, reaps what is orphaned.
 //!
 //! Started by the daemon from a sealed memory file; it has no arguments, no environment and no configuration but the
-//! plan. It is single-threaded, never sleeps, and once the sandbox stands it has no capability left.
+//! plan. It is single-threaded, never sleeps, and once the sandbox of a session stands it has no capability left.
 #![forbid(unsafe_code)]
 
 mod child;
@@ -28,7 +28,7 @@ use std::os::fd::AsFd;
 
 use sandkasten_isolation::enter::{self, ChildSignals, Handover};
 use sandkasten_isolation::error_chain;
-use sandkasten_isolation::plan::SetupReply;
+use sandkasten_isolation::plan::{Identity, SetupReply};
 
 fn main() {
     // Before anything else: as PID 1 it must not be taken off guard by a signal.
@@ -42,8 +42,13 @@ fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
     let built = enter::enter(&plan, files)
         .map_err(|error| SetupReply::Failed { reason: error_chain(&error) })
         .and_then(|mut entered| {
-            let shell = match shell::Shell::start(&plan, &entered, shell::Place::Main) {
-                Ok(shell) => Some(shell),
+            let shell = match &plan.identity {
+                Identity::Sandbox => shell::Shell::start(&plan, &entered, shell::Place::Main).map(Some),
+                // It runs one program of its own.
+                Identity::Builder(_) => Ok(None),
+            };
+            let shell = match shell {
+                Ok(shell) => shell,
                 // Such an image still has programs and files.
                 Err(shell::ShellError::Missing { .. }) => None,
                 Err(error) => return Err(SetupReply::UnusableImage { reason: error_chain(&error) }),

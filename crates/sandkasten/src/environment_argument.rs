@@ -21,7 +21,7 @@ impl EnvironmentArguments {
 }
 
 /// Parses a name with its value. What the daemon takes for a name, it says itself.
-fn parse(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parse(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("", _)) => Err("there is no name in front of the =".to_owned()),
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),

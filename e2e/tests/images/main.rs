@@ -2,6 +2,7 @@
 
 mod api_pull;
 mod debian;
+mod dockerfile;
 mod hostile_links;
 mod layers;
 mod layout_registry;

@@ -20,6 +20,7 @@ const PLACES: &[Place] = &[
     place("sandkasten-protocol", &[]),
     place("sandkasten-isolation", &[]),
     place("sandkasten-image", &[]),
+    place("sandkasten-build", &[]),
     place("sandkasten-archive", &["sandkasten-api", "sandkasten-isolation"]),
     place("sandkasten-runner", &["sandkasten-protocol", "sandkasten-isolation"]),
     place("sandkasten-attacks", &["sandkasten-isolation"]),
@@ -57,6 +58,7 @@ const PLACES: &[Place] = &[
         &[
             "sandkasten-api",
             "sandkasten-archive",
+            "sandkasten-build",
             "sandkasten-client",
             "sandkasten-daemon",
             "sandkasten-image",

@@ -48,6 +48,8 @@ const FENCES: &[Fence] = &[
         allowed: &[
             "crates/daemon/src/http/",
             "crates/daemon/src/session/",
+            // Steps of builds are sandboxes as sessions are.
+            "crates/daemon/src/build/",
             "crates/daemon/src/recovery/",
             "crates/daemon/src/reaper.rs",
             "crates/daemon/src/daemon.rs",

@@ -3,7 +3,7 @@
 //! After it has run, every sandbox of this daemon is a session of its, and nothing else of an earlier daemon is left:
 //! no process, cgroup or socket.
 
-mod abandoned;
+pub(crate) mod abandoned;
 mod adopt;
 mod orphans;
 
@@ -70,7 +70,7 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
     let service = sessions.clone();
     tokio::task::spawn_blocking(move || {
         orphans::clean(&service)?;
-        abandoned::clean(&service)
+        abandoned::clean(&service.config().run_dir(), service.layout())
     })
     .await
     .map_err(|source| RecoveryError::Task { source })??;

@@ -205,7 +205,7 @@ impl Inner {
     ) -> Result<LiveSession, SessionError> {
         let lease = self.leases.take()?;
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
-        cgroup.create(&plan::limits(&self.config, image.name.as_str()))?;
+        cgroup.create(&plan::limits(&self.config, &self.config.defaults_of(image.name.as_str())))?;
         let socket = self.places.socket(id.as_str());
         let launched = UnixListener::bind(&socket)
             .map_err(|source| SessionError::Bind { source })
@@ -267,6 +267,7 @@ impl Inner {
             layers: &image.layers,
             binds: &binds,
             workspace: workspace.map(OpenWorkspace::source),
+            kept: None,
             cgroup,
             listener: listener.as_fd(),
             runner: &self.runner,
@@ -282,7 +283,7 @@ fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &Path) -> SessionEr
 }
 
 /// Draws a number that nobody can guess.
-pub(super) fn random_number() -> std::io::Result<u64> {
+pub(crate) fn random_number() -> std::io::Result<u64> {
     let mut bytes = [0_u8; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u64::from_be_bytes(bytes))

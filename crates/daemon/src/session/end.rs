@@ -95,7 +95,7 @@ impl Sessions {
 }
 
 /// Removes the cgroup and the runner's socket of a sandbox that has ended, or never stood. Blocking.
-pub(super) fn clear_away(cgroup: &SessionCgroup, socket: &Path) -> Result<(), PathError> {
+pub(crate) fn clear_away(cgroup: &SessionCgroup, socket: &Path) -> Result<(), PathError> {
     cgroup.remove()?;
     match fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(PathError::of("remove", socket)(error)),

@@ -245,7 +245,7 @@ fn is_directory(text: &str) -> bool {
 
 /// A connection on which one job is heard.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     stream: UnixStream,
     decoder: Decoder,
     buffer: Vec<u8>,
@@ -264,7 +264,7 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError::Socket`] or [`LinkError::Encode`].
-    pub(super) async fn open_with(
+    pub(crate) async fn open_with(
         socket: &Path,
         request: &Request,
         descriptor: Option<BorrowedFd<'_>>,
@@ -292,7 +292,7 @@ impl Link {
     ///
     /// # Errors
     /// [`LinkError::Closed`] where the sandbox has ended.
-    pub(super) async fn next(&mut self) -> Result<Incoming, LinkError> {
+    pub(crate) async fn next(&mut self) -> Result<Incoming, LinkError> {
         loop {
             if let Some(frame) = self.decoder.next_incoming()? {
                 return checked(frame);

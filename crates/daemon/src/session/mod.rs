@@ -64,8 +64,9 @@ use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
 pub(crate) use archive::{ArchiveFormat, UnpackArchiveError};
-pub(crate) use create::{Keep, NewSession};
+pub(crate) use create::{Keep, NewSession, random_number};
 pub(crate) use edit::{Change, EditError, Occurrences, Replacement};
+pub(crate) use end::clear_away;
 pub(crate) use events::{EventId, Notice, Watch};
 pub(crate) use exec::{Audience, Begun, ExecEvent, ExecFailure, ExecOptions, Work};
 pub(crate) use file_content::{OpenFile, PIECE_BYTES, Upload};
@@ -74,9 +75,12 @@ pub(crate) use file_watch::{Awaited, FileWatch};
 pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
 pub(crate) use job::{Job, JobEnd, RequestKey, milliseconds};
+pub(crate) use link::{Link, LinkError};
 pub(crate) use listing::{Listing, Position};
 pub(crate) use live::{InUse, LiveSession};
 pub(crate) use output_text::OutputText;
+pub(crate) use plan::{OPEN_FILES, filter, limits};
+pub(crate) use process_groups::ProcessGroups;
 pub(crate) use processes::{Following, Listening, LogEvent, ProcessError};
 pub(crate) use replay::Replay;
 pub(crate) use search::{Pattern, Search};
@@ -90,7 +94,7 @@ use file_watch::WatchLimits;
 use workspace_files::WorkspaceTurns;
 
 /// The runner's program, embedded by the build script.
-static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
+pub(crate) static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"));
 
 /// How long the daemon's end waits for ends of sessions that are under way.
 const SETTLE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);

@@ -5,7 +5,7 @@ use sandkasten_image::Image;
 use sandkasten_isolation::controls::{Control, Controls};
 use sandkasten_isolation::host::cgroup::Limits;
 use sandkasten_isolation::plan::{
-    HOME_DIRECTORY, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs, WORKSPACE_DIRECTORY,
+    HOME_DIRECTORY, Identity, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs, WORKSPACE_DIRECTORY,
 };
 use sandkasten_isolation::seccomp::{Instruction, compile};
 
@@ -13,15 +13,14 @@ use crate::config::{self, Config, DefaultsConfig};
 use crate::workspace::OpenWorkspace;
 
 const MIB: u64 = 1 << 20;
-const OPEN_FILES: u64 = 65_536;
+pub(crate) const OPEN_FILES: u64 = 65_536;
 /// An inode for each page: a tmpfs full of empty files costs the kernel no more than one full of data.
 const BYTES_PER_INODE: u64 = 4_096;
 /// How many times larger a limit is that a test turns off.
 const WEAKENED: u64 = 8;
 
-/// Returns the limits of the cgroup of a session of an image.
-pub(super) fn limits(config: &Config, image: &str) -> Limits {
-    let defaults = config.defaults_of(image);
+/// Returns the limits of the cgroup of a session that has these defaults.
+pub(crate) fn limits(config: &Config, defaults: &DefaultsConfig) -> Limits {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -37,7 +36,7 @@ pub(super) fn limits(config: &Config, image: &str) -> Limits {
 }
 
 /// Compiles the filter of all sessions; none where the profile is `off`.
-pub(super) fn filter(config: &Config) -> Option<Vec<Instruction>> {
+pub(crate) fn filter(config: &Config) -> Option<Vec<Instruction>> {
     if [Control::Filter, Control::NoNewPrivileges].into_iter().any(|control| !config.controls.keep(control)) {
         return None;
     }
@@ -65,6 +64,7 @@ pub(super) fn plan(
         layers: image.layers.len(),
         binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
         root: root(config.controls, &defaults),
+        identity: Identity::Sandbox,
         tmpfs: writable_mounts(config.controls, &defaults)
             .into_iter()
             .filter(|mount| workspace.is_none() || mount.target != WORKSPACE_DIRECTORY)
@@ -173,6 +173,7 @@ mod tests {
             config.defaults.tmp_mb = 1_000_000;
             let (controls, defaults) = (config.controls, &config.defaults);
             let root = match root(controls, defaults) {
+                RootMode::Kept => panic!("no session keeps its root"),
                 RootMode::ReadOnly => 0,
                 RootMode::Writable { size_bytes } => size_bytes,
             };
@@ -186,6 +187,6 @@ mod tests {
     fn parts_of_a_core_become_thousandths() {
         let mut config = Config::default();
         config.defaults.cpu_limit = 0.35;
-        assert_eq!(limits(&config, "host").cpu_millis, 350);
+        assert_eq!(limits(&config, &config.defaults).cpu_millis, 350);
     }
 }

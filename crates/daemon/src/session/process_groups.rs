@@ -84,7 +84,7 @@ impl ProcessGroups {
     ///
     /// # Errors
     /// The kernel's.
-    pub(super) fn create_open(&self) -> Result<(u64, OwnedFd), PathError> {
+    pub(crate) fn create_open(&self) -> Result<(u64, OwnedFd), PathError> {
         let number = self.create()?;
         Ok((number, self.get(number).open_membership()?))
     }

@@ -44,7 +44,7 @@ impl Sessions {
     /// How a job ended while no daemon was there: what the earlier one has noted, else what the runner says.
     fn end_of(&self, image: &str, note: &JobNote, finished: &Finished) -> JobEnd {
         let noted = note.end.clone().unwrap_or_else(|| {
-            let limits = plan::limits(self.config(), image);
+            let limits = plan::limits(self.config(), &self.config().defaults_of(image));
             let bounds = Bounds { memory_bytes: limits.memory_bytes, pids: limits.pids, full_disk: None };
             let cause = Cause::Itself { status: finished.status, signal: finished.signal };
             let verdict = judge(cause, Measured::default(), bounds);

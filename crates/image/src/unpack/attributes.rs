@@ -171,7 +171,7 @@ impl Attributes {
 }
 
 /// Says whether an attribute is taken from an archive.
-fn is_kept(name: &[u8]) -> bool {
+pub(crate) fn is_kept(name: &[u8]) -> bool {
     (name.starts_with(b"user.") && !name.starts_with(b"user.overlay")) || name == CAPABILITIES
 }
 

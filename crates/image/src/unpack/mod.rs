@@ -37,10 +37,10 @@ use crate::digest::Digest;
 use crate::limits::{LimitError, UnpackLimits};
 use crate::root_view::RootView;
 
-pub(crate) use attributes::is_opaque;
+pub(crate) use attributes::{is_kept, is_opaque};
 pub(crate) use entry_path::printable;
 pub(crate) use record::{CONTENTS, LITERAL, Recorder};
-pub(crate) use stream::{TarStream, open};
+pub(crate) use stream::{TarStream, open, open_plain};
 
 pub use error::{HardlinkProblem, NameProblem, UnpackError};
 pub use stream::Compression;

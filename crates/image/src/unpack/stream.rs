@@ -79,21 +79,31 @@ pub(crate) fn open<'a>(
     let mut magic = Vec::with_capacity(LONGEST_MAGIC);
     input.by_ref().take(LONGEST_MAGIC as u64).read_to_end(&mut magic).map_err(unreadable)?;
     let compression = detect(&magic)?;
-    let compressed_hasher = (compression != Compression::None).then(Sha256::new);
-    let state = Rc::new(StreamState {
-        hasher: RefCell::new(Sha256::new()),
-        compressed_hasher: RefCell::new(compressed_hasher),
-        compressed: Cell::new(0),
-        position: Cell::new(0),
-        ended: Cell::new(false),
-        header_budget: Cell::new(u64::MAX),
-        header: RefCell::new(Vec::new()),
-        recorder: RefCell::new(None),
-        refusal: RefCell::new(None),
-        deadline,
-        limits: limits.clone(),
-    });
-    let whole = CompressedBytes { source: Cursor::new(magic).chain(input), state: Rc::clone(&state) };
+    open_as(compression, Cursor::new(magic).chain(input), limits, deadline)
+}
+
+/// Opens a stream that is known not to be compressed, whatever it begins with.
+pub(crate) fn open_plain<'a>(
+    input: impl Read + 'a,
+    limits: &UnpackLimits,
+    deadline: Deadline,
+) -> TarStream<'a> {
+    let state = Rc::new(StreamState::new(Compression::None, limits, deadline));
+    let buffered =
+        BufReader::with_capacity(BUFFER_SIZE, CompressedBytes { source: input, state: Rc::clone(&state) });
+    let source = Box::new(buffered);
+    TarStream { source, peeked: Cursor::new(Vec::new()), state, compression: Compression::None }
+}
+
+fn open_as<'a>(
+    compression: Compression,
+    input: impl Read + 'a,
+    limits: &UnpackLimits,
+    deadline: Deadline,
+) -> Result<TarStream<'a>, UnpackError> {
+    let unreadable = |source| UnpackError::ReadArchive { position: 0, source };
+    let state = Rc::new(StreamState::new(compression, limits, deadline));
+    let whole = CompressedBytes { source: input, state: Rc::clone(&state) };
     let buffered = BufReader::with_capacity(BUFFER_SIZE, whole);
     // Small reads of headers would otherwise go through a decoder one by one.
     let source: Box<dyn Read + 'a> = match compression {
@@ -123,6 +133,24 @@ fn detect(magic: &[u8]) -> Result<Compression, UnpackError> {
         [0x04, 0x22, 0x4d, 0x18, ..] => unsupported("lz4"),
         [b'P', b'K', 3, 4, ..] => unsupported("zip"),
         _ => Ok(Compression::None),
+    }
+}
+
+impl StreamState {
+    fn new(compression: Compression, limits: &UnpackLimits, deadline: Deadline) -> Self {
+        Self {
+            hasher: RefCell::new(Sha256::new()),
+            compressed_hasher: RefCell::new((compression != Compression::None).then(Sha256::new)),
+            compressed: Cell::new(0),
+            position: Cell::new(0),
+            ended: Cell::new(false),
+            header_budget: Cell::new(u64::MAX),
+            header: RefCell::new(Vec::new()),
+            recorder: RefCell::new(None),
+            refusal: RefCell::new(None),
+            deadline,
+            limits: limits.clone(),
+        }
     }
 }
 

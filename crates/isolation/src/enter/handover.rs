@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::net::SendFlags;
 
 use crate::descriptor_message::{self, MAX_DESCRIPTORS};
-use crate::plan::{CgroupDescriptors, SandboxPlan, SetupReply};
+use crate::plan::{CgroupDescriptors, RootMode, SandboxPlan, SetupReply};
 use crate::sys;
 
 /// The largest plan, in bytes; below what a packet socket carries by default.
@@ -19,6 +19,8 @@ pub struct Files {
     pub(super) layers: Vec<OwnedFd>,
     pub(super) binds: Vec<OwnedFd>,
     pub(super) workspace: Option<WorkspaceFiles>,
+    /// Where what is written to the root stays, as a mount with the session's ids.
+    pub(super) kept: Option<OwnedFd>,
     pub(super) session_tasks: Vec<OwnedFd>,
     pub(super) runner_tasks: Vec<OwnedFd>,
     pub(super) process_group: Option<ProcessGroupFiles>,
@@ -108,9 +110,11 @@ fn take_apart(bytes: &[u8], received: Vec<OwnedFd>) -> Result<(SandboxPlan, File
         postcard::from_bytes(bytes).map_err(|source| HandoverError::Decode { source })?;
     let CgroupDescriptors { session_tasks, runner_tasks, process_group } = cgroups;
     let workspace = if plan.workspace.is_some() { 2 } else { 0 };
-    let expected = [plan.layers, plan.binds.len(), workspace, session_tasks, runner_tasks, process_group]
-        .into_iter()
-        .fold(2_usize, usize::saturating_add);
+    let kept = usize::from(plan.root == RootMode::Kept);
+    let expected =
+        [plan.layers, plan.binds.len(), workspace, kept, session_tasks, runner_tasks, process_group]
+            .into_iter()
+            .fold(2_usize, usize::saturating_add);
     if received.len() != expected {
         return Err(HandoverError::Count { expected, received: received.len() });
     }
@@ -125,6 +129,7 @@ fn take_apart(bytes: &[u8], received: Vec<OwnedFd>) -> Result<(SandboxPlan, File
             Ok([mount, lock]) => Some(WorkspaceFiles { mount, lock }),
             Err(_) => None,
         },
+        kept: take(kept).pop(),
         session_tasks: take(session_tasks),
         runner_tasks: take(runner_tasks),
         process_group: match <[OwnedFd; 2]>::try_from(take(process_group)) {
@@ -169,7 +174,7 @@ mod tests {
     use std::os::fd::OwnedFd;
 
     use super::{HandoverError, take_apart};
-    use crate::plan::{CgroupDescriptors, RootMode, SandboxPlan, ShellPreference};
+    use crate::plan::{CgroupDescriptors, Identity, RootMode, SandboxPlan, ShellPreference};
 
     fn plan(layers: usize, binds: usize) -> SandboxPlan {
         SandboxPlan {
@@ -178,6 +183,7 @@ mod tests {
             layers,
             binds: vec!["/usr".to_owned(); binds],
             root: RootMode::ReadOnly,
+            identity: Identity::Sandbox,
             tmpfs: Vec::new(),
             workspace: None,
             files: vec![("/etc/hosts".to_owned(), "127.0.0.1 localhost".to_owned())],
@@ -216,6 +222,16 @@ mod tests {
         for received in [3, 4, 6] {
             assert!(matches!(take_apart(&bytes, descriptors(received)), Err(HandoverError::Count { .. })));
         }
+    }
+
+    #[test]
+    fn what_is_kept_of_the_root_comes_with_its_plan_alone() {
+        let cgroups = CgroupDescriptors { session_tasks: 0, runner_tasks: 0, process_group: 0 };
+        let plan = SandboxPlan { root: RootMode::Kept, ..plan(1, 0) };
+        let bytes = postcard::to_stdvec(&(cgroups, plan)).expect("it can be encoded");
+        assert!(take_apart(&bytes, descriptors(4)).expect("a sound plan").1.kept.is_some());
+        assert!(matches!(take_apart(&bytes, descriptors(3)), Err(HandoverError::Count { .. })));
+        assert!(take_apart(&encoded(1, 0, [0; 3]), descriptors(3)).expect("a sound plan").1.kept.is_none());
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(super) fn restrict(plan: &SandboxPlan) -> Result<u32, LandlockError> {
         .map_err(ruleset)?
         .add_rules(path_beneath_rules(["/"], read))
         .map_err(ruleset)?;
-    let root = matches!(plan.root, RootMode::Writable { .. }).then_some("/");
+    let root = (plan.root != RootMode::ReadOnly).then_some("/");
     let terminals = ["/dev"];
     let writable = plan.tmpfs.iter().map(|tmpfs| &tmpfs.target).chain(&plan.workspace).map(String::as_str);
     for path in writable.chain(root).chain(terminals) {

@@ -1,7 +1,7 @@
 //! The one-way steps that the runner takes from inside its new namespaces, in the only order that works.
 //!
 //! The runner starts as PID 1 with every capability over its own namespaces and none over the host. It ends as the
-//! supervisor of processes that have no capability at all, and has none itself.
+//! supervisor of processes that have no capability at all, and has none itself; for a step of the building of an image, a few.
 
 mod handover;
 mod landlock;
@@ -25,7 +25,7 @@ pub use root::RootError;
 use rustix::fs::{Mode, OFlags};
 
 use crate::controls::{Control, Controls};
-use crate::plan::{CONTROL_DIRECTORY, SandboxPlan};
+use crate::plan::{CONTROL_DIRECTORY, Identity, SandboxPlan};
 use crate::seccomp::Instruction;
 use crate::sys;
 
@@ -43,6 +43,7 @@ pub struct Entered {
     process_group: Option<handover::ProcessGroupFiles>,
     filter: Option<Vec<Instruction>>,
     sealed: bool,
+    identity: Identity,
     controls: Controls,
     /// The lock on the sandbox's uid range, held until the sandbox ends.
     _uid_lease: OwnedFd,
@@ -162,7 +163,7 @@ pub enum EnterError {
 }
 
 /// Builds the sandbox around the calling process, which must be a single-threaded PID 1 that the daemon has just
-/// launched. After success the process has no capability left, and only the filter is missing: see [`Entered::seal`].
+/// launched. After success the process has no capability left that its plan does not give it, and only the filter is missing: see [`Entered::seal`].
 /// After an error it is useless and must exit.
 ///
 /// # Errors
@@ -181,11 +182,11 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     join(&files.runner_tasks)?;
     configure_namespaces(plan)?;
 
-    let assembly = root::assemble(plan, &staging, files.layers)?;
+    let assembly = root::assemble(plan, &staging, files.layers, files.kept.as_ref())?;
     let (workspace, workspace_lock) = files.workspace.map(|files| (files.mount, files.lock)).unzip();
     mounts::populate(plan, &assembly, files.device_tree, files.binds, workspace.as_ref())?;
     root::pivot(&assembly, controls)?;
-    drop((assembly, staging, workspace));
+    drop((assembly, staging, workspace, files.kept));
 
     // The shell shares the runner's umask and working directory, from its start on.
     rustix::process::umask(Mode::from_raw_mode(0o022));
@@ -199,7 +200,10 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
     if controls.keep(Control::ResourceLimits) {
         privileges::limit_resources(plan)?;
     }
-    privileges::drop_all(controls)?;
+    match &plan.identity {
+        Identity::Sandbox => privileges::drop_all(controls)?,
+        Identity::Builder(_) => privileges::keep_for_building()?,
+    }
     let fenced = controls.keep(Control::Landlock) && controls.keep(Control::NoNewPrivileges);
     let landlock_abi = if fenced { landlock::restrict(plan)? } else { 0 };
     Ok(Entered {
@@ -210,6 +214,7 @@ pub fn enter(plan: &SandboxPlan, files: handover::Files) -> Result<Entered, Ente
         process_group: files.process_group,
         filter: plan.seccomp.clone(),
         sealed: false,
+        identity: plan.identity.clone(),
         controls,
         _uid_lease: files.uid_lease,
         _workspace_lock: workspace_lock,

@@ -110,7 +110,7 @@ pub(super) fn drop_all(controls: Controls) -> Result<(), PrivilegesError> {
             .map_err(|source| PrivilegesError::SecureBits { source: source.into() })?;
     }
     if controls.keep(Control::BoundingSet) {
-        empty_bounding_set()?;
+        narrow_bounding_set(CapabilitySet::empty())?;
     }
     clear_ambient_capability_set()
         .map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
@@ -136,10 +136,46 @@ pub(super) fn drop_all(controls: Controls) -> Result<(), PrivilegesError> {
         .map_err(|source| PrivilegesError::Undumpable { source: source.into() })
 }
 
-/// Removes every capability the running kernel knows, also those younger than this program.
-fn empty_bounding_set() -> Result<(), PrivilegesError> {
+/// What root may do while an image is built, in its own user namespace: what installing software needs. Nothing of it reaches
+/// a mount, a device, a network or another process's memory.
+const BUILDING: CapabilitySet = CapabilitySet::CHOWN
+    .union(CapabilitySet::DAC_OVERRIDE)
+    .union(CapabilitySet::FOWNER)
+    .union(CapabilitySet::FSETID)
+    .union(CapabilitySet::KILL)
+    .union(CapabilitySet::SETGID)
+    .union(CapabilitySet::SETUID);
+/// What the runner has beyond that and its commands can never have, since the bounding set lacks it. It is worth nothing in a
+/// user namespace; but a process may look into another one of its own user only if it has all of that one's capabilities:
+/// `cap_ptrace_access_check` in the kernel's security/commoncap.c.
+const RUNNER_ALONE: CapabilitySet = CapabilitySet::WAKE_ALARM;
+
+/// Gives up everything for good but what root needs to build an image, and closes the process to inspection. Commands are
+/// started as the user of the plan; root has what is left, and every other user nothing.
+pub(super) fn keep_for_building() -> Result<(), PrivilegesError> {
+    let bits = CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    set_capabilities_secure_bits(bits)
+        .map_err(|source| PrivilegesError::SecureBits { source: source.into() })?;
+    narrow_bounding_set(BUILDING)?;
+    clear_ambient_capability_set()
+        .map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
+    let kept = BUILDING | RUNNER_ALONE;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    set_capabilities(None, sets).map_err(|source| PrivilegesError::Capabilities { source: source.into() })?;
+    set_no_new_privs(true).map_err(|source| PrivilegesError::NoNewPrivileges { source: source.into() })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|source| PrivilegesError::Undumpable { source: source.into() })
+}
+
+/// Removes every capability but those in `kept` that the running kernel knows, also those younger than this program.
+fn narrow_bounding_set(kept: CapabilitySet) -> Result<(), PrivilegesError> {
     for number in 0..64_u32 {
         let capability = CapabilitySet::from_bits_retain(1 << number);
+        if kept.contains(capability) {
+            continue;
+        }
         match remove_capability_from_bounding_set(capability) {
             Ok(()) => {}
             Err(rustix::io::Errno::INVAL) if number > 0 => return Ok(()),

@@ -6,10 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use super::Entered;
 use crate::controls::Control;
-use crate::plan::SANDBOX_ID;
+use crate::plan::{Account, Identity, SANDBOX_ID};
 use crate::sys;
 
-/// A program to start as the sandbox user, in the session's cgroup, with nothing inherited but `descriptors`.
+/// A program to start as the user of the plan, in the session's cgroup, with nothing inherited but `descriptors`.
 #[derive(Debug)]
 pub struct StartProcess<'a> {
     /// Absolute paths inside the sandbox: the first that can be executed is.
@@ -89,6 +89,10 @@ impl StartProcess<'_> {
         let directory = self.directory.map(text).transpose()?;
         let leaked = (!entered.controls.keep(Control::Descriptors)).then(|| (entered.root.as_fd(), 77));
         let descriptors: Vec<_> = self.descriptors.iter().copied().chain(leaked).collect();
+        let (user, sandbox_group, groups) = match &entered.identity {
+            Identity::Sandbox => (SANDBOX_ID, SANDBOX_ID, None),
+            Identity::Builder(Account { user, group, groups }) => (*user, *group, Some(groups.as_slice())),
+        };
         let (pid, descriptor) = sys::spawn::spawn(&sys::spawn::Spawn {
             programs: &programs,
             arguments: &arguments,
@@ -97,8 +101,9 @@ impl StartProcess<'_> {
             group: self.group(entered),
             filter: if entered.sealed { None } else { entered.filter.as_deref() },
             descriptors: &descriptors,
-            user: SANDBOX_ID,
-            sandbox_group: SANDBOX_ID,
+            user,
+            sandbox_group,
+            groups,
             directory: directory.as_ref().map_or(sys::spawn::Directory::Shared, sys::spawn::Directory::Own),
             terminal: self.terminal,
         })

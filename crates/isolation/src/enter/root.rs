@@ -14,12 +14,13 @@ use rustix::mount::{
 };
 
 use crate::controls::{Control, Controls};
-use crate::plan::{RootMode, SandboxPlan};
+use crate::plan::{CONTROL_DIRECTORY, RootMode, SandboxPlan};
 
 /// The name of the runner's own layer in the scratch tmpfs; one byte, for the overlay's option string is short.
 const SKELETON: &str = "s";
 const ROOT: &str = "r";
 const UPPER: &str = "u";
+const UPPER_OPTIONS: [(&str, &str); 2] = [("upperdir", "u/u"), ("workdir", "u/w")];
 const SCRATCH_BYTES: u64 = 1 << 20;
 
 /// The scratch tree and the root filesystem that is being made in it.
@@ -108,6 +109,7 @@ pub(super) fn assemble(
     plan: &SandboxPlan,
     staging: &OwnedFd,
     layers: Vec<OwnedFd>,
+    kept: Option<&OwnedFd>,
 ) -> Result<Assembly, RootError> {
     let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let scratch = new_filesystem("tmpfs", &[("size", &SCRATCH_BYTES.to_string()), ("mode", "0755")], safe)
@@ -129,14 +131,14 @@ pub(super) fn assemble(
         lower.push(':');
         lower.push_str(&name);
     }
-    let root = stack(plan, &lower)?;
+    let root = stack(plan, &lower, kept)?;
     let target = make_directory(ROOT)?;
     attach(root.as_fd(), target.as_fd())
         .map_err(|source| RootError::Attach { what: "the root filesystem".into(), source })?;
     Ok(Assembly { root })
 }
 
-fn stack(plan: &SandboxPlan, lower: &str) -> Result<OwnedFd, RootError> {
+fn stack(plan: &SandboxPlan, lower: &str, kept: Option<&OwnedFd>) -> Result<OwnedFd, RootError> {
     // Without privileges over the host, overlayfs keeps its marks in user.* attributes (since Linux 5.11).
     let mut options = vec![("lowerdir", lower), ("userxattr", "")];
     let mut attributes = MountAttrFlags::empty();
@@ -152,12 +154,16 @@ fn stack(plan: &SandboxPlan, lower: &str) -> Result<OwnedFd, RootError> {
                     source,
                 },
             )?;
-            let target = make_directory(UPPER)?;
-            attach(upper.as_fd(), target.as_fd())
-                .map_err(|source| RootError::Attach { what: "the root's changes".into(), source })?;
-            make_directory("u/u")?;
-            make_directory("u/w")?;
-            options.extend([("upperdir", "u/u"), ("workdir", "u/w")]);
+            attach_upper(upper.as_fd())?;
+            options.extend(UPPER_OPTIONS);
+        }
+        RootMode::Kept => {
+            let missing = || RootError::Attach {
+                what: "the directory for the root's changes".into(),
+                source: io::ErrorKind::NotFound.into(),
+            };
+            attach_upper(kept.ok_or_else(missing)?.as_fd())?;
+            options.extend(UPPER_OPTIONS);
         }
     }
     new_filesystem("overlay", &options, attributes).map_err(|source| RootError::Filesystem {
@@ -167,10 +173,20 @@ fn stack(plan: &SandboxPlan, lower: &str) -> Result<OwnedFd, RootError> {
     })
 }
 
+/// Attaches what the root's changes go to, with the two directories that an overlay needs of one file system.
+fn attach_upper(upper: BorrowedFd<'_>) -> Result<(), RootError> {
+    let target = make_directory(UPPER)?;
+    attach(upper, target.as_fd())
+        .map_err(|source| RootError::Attach { what: "the root's changes".into(), source })?;
+    make_directory("u/u")?;
+    make_directory("u/w")?;
+    Ok(())
+}
+
 /// Makes the runner's own layer: mount points, and the files that differ for each session.
 fn make_skeleton(plan: &SandboxPlan) -> Result<(), RootError> {
     make_directory(SKELETON)?;
-    let fixed = ["/proc", "/dev", "/etc"].map(str::to_owned);
+    let fixed = ["/proc", "/dev", "/etc", CONTROL_DIRECTORY].map(str::to_owned);
     let mounts =
         plan.tmpfs.iter().map(|tmpfs| tmpfs.target.clone()).filter(|target| !target.starts_with("/dev/"));
     let binds = plan.binds.iter().chain(&plan.workspace).cloned();

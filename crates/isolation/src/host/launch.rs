@@ -44,6 +44,9 @@ pub struct LaunchRequest<'a> {
     pub binds: &'a [PathBuf],
     /// The directory to mount at the plan's place for a workspace.
     pub workspace: Option<WorkspaceSource<'a>>,
+    /// The directory that what is written to the root goes to, with the ids inside on the disk; where the plan keeps it. It
+    /// has to be one that nobody but root can reach.
+    pub kept: Option<&'a Path>,
     /// The session's cgroup, made and limited.
     pub cgroup: &'a SessionCgroup,
     /// The socket that the runner will accept the daemon's connections on, bound and listening.
@@ -231,14 +234,17 @@ fn hand_over(
     let mapping = map_ids(process.pid(), &session_map(request.lease.range(), controls))?;
     let mut descriptors = vec![DeviceTree::new(controls)?.into_mount()];
     for layer in request.layers {
-        descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), mapping.as_fd())?);
+        descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), Access::ReadOnly, mapping.as_fd())?);
     }
     for bind in request.binds {
         // A directory of the host may have other filesystems mounted below it.
-        descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, mapping.as_fd())?);
+        descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, Access::ReadOnly, mapping.as_fd())?);
     }
     if let Some(workspace) = &request.workspace {
         descriptors.extend(hand_out_workspace(request, workspace)?);
+    }
+    if let Some(kept) = request.kept {
+        descriptors.push(mapped_mount(kept, OpenTreeFlags::empty(), Access::Writable, mapping.as_fd())?);
     }
     let session_tasks = request.cgroup.open_session_tasks()?;
     let runner_tasks = request.cgroup.open_runner_tasks()?;
@@ -280,15 +286,24 @@ fn session_map(range: UidRange, controls: Controls) -> String {
     format!("0 {first} {last}\n{last} 0 1\n")
 }
 
-/// Clones a directory's mount, read-only and with the session's ids.
+/// Whether a mount can be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    ReadOnly,
+    Writable,
+}
+
+/// Clones a directory's mount with the session's ids.
 fn mapped_mount(
     directory: &Path,
     depth: OpenTreeFlags,
+    access: Access,
     mapping: BorrowedFd<'_>,
 ) -> Result<OwnedFd, LaunchError> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | depth;
     let mount = open_tree(CWD, directory, flags).map_err(PathError::of("clone the mount of", directory))?;
-    let attributes = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
+    let read_only = if access == Access::ReadOnly { libc::MOUNT_ATTR_RDONLY } else { 0 };
+    let attributes = read_only | libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
     set_mount_attributes(mount.as_fd(), attributes, Some(mapping))
         .map_err(|source| LaunchError::MapIds { path: directory.to_owned(), source })?;
     Ok(mount)

@@ -105,7 +105,12 @@ impl Instruction {
 
     /// Ends the program.
     pub(super) const fn answer(answer: Answer) -> Self {
-        Self::plain(RETURN, answer.value())
+        Self::answer_value(answer.value())
+    }
+
+    /// Ends the program with what the kernel is told.
+    pub(super) const fn answer_value(value: u32) -> Self {
+        Self::plain(RETURN, value)
     }
 
     /// Whether the instruction ends the program.

@@ -4,6 +4,7 @@
 //! itself: the caller passes the compiled program to seccomp(2) after `no_new_privs` is set. See docs/seccomp.md.
 
 mod attempt;
+mod building;
 mod compile;
 mod instruction;
 mod markdown;
@@ -29,6 +30,7 @@ mod program_tests;
 mod table_tests;
 
 pub use self::attempt::{Attempt, Way, attempts};
+pub use self::building::for_building;
 pub use self::compile::compile;
 pub use self::instruction::Instruction;
 pub use self::markdown::markdown_table;

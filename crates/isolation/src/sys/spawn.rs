@@ -27,9 +27,11 @@ pub(crate) struct Spawn<'a> {
     pub(crate) directory: Directory<'a>,
     /// Whether descriptor 0 becomes its controlling terminal.
     pub(crate) terminal: bool,
-    /// The user and group that the child becomes; both are the runner's saved ids.
+    /// The user and group that the child becomes; both are the runner's saved ids, or it has the capabilities to choose.
     pub(crate) user: u32,
     pub(crate) sandbox_group: u32,
+    /// The supplementary groups; none are left as they are where the runner cannot set them.
+    pub(crate) groups: Option<&'a [u32]>,
 }
 
 /// How the child gets into its v2 cgroup.
@@ -178,7 +180,7 @@ fn become_program(
     if let Err(error) = rustix::process::setsid() {
         return (1, error.raw_os_error());
     }
-    if let Err(error) = become_user(spawn.user, spawn.sandbox_group) {
+    if let Err(error) = become_user(spawn.user, spawn.sandbox_group, spawn.groups) {
         return (2, number(error));
     }
     if let Err(error) = arrange_descriptors(spawn.descriptors) {
@@ -226,10 +228,14 @@ fn execute_first(
 }
 
 /// Changes all ids of the process; raw calls, because the runner has no other threads to keep in step.
-fn become_user(user: u32, group: u32) -> io::Result<()> {
-    // SAFETY: integer arguments only.
+fn become_user(user: u32, group: u32, groups: Option<&[u32]>) -> io::Result<()> {
+    // SAFETY: integer arguments, and a slice of ids with its length.
     let result = unsafe {
-        if libc::syscall(libc::SYS_setresgid, group, group, group) == 0 {
+        if let Some(groups) = groups
+            && libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) != 0
+        {
+            -1
+        } else if libc::syscall(libc::SYS_setresgid, group, group, group) == 0 {
             libc::syscall(libc::SYS_setresuid, user, user, user)
         } else {
             -1

@@ -1,5 +1,6 @@
 //! Registries of a few lines on loopback, honest and hostile ones.
 
+mod drawn;
 mod hostile;
 mod pulling;
 mod secrets;

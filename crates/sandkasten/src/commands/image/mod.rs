@@ -1,5 +1,7 @@
 //! `image`: the images of the data directory. Works on the directory itself, with or without a daemon.
 
+mod build;
+mod debian;
 mod export;
 mod import;
 mod list;
@@ -30,6 +32,8 @@ pub(crate) enum ImageCommand {
     Pull(pull::PullArguments),
     /// Make an image of a root file system, of what docker save writes, or of an OCI layout
     Import(import::ImportArguments),
+    /// Make an image of a Dockerfile and a directory of files, or a Debian by mmdebstrap
+    Build(Box<build::BuildArguments>),
     /// Write an image as an OCI layout, its layers as they came
     Export(export::ExportArguments),
     /// List images
@@ -53,6 +57,7 @@ pub(crate) async fn run(global: &GlobalArguments, command: ImageCommand) -> Resu
     let work = move || match command {
         ImageCommand::Pull(arguments) => pull::run(&store, &config, &runtime, &arguments),
         ImageCommand::Import(arguments) => import::run(&store, &arguments),
+        ImageCommand::Build(arguments) => build::run(&store, config, &arguments),
         ImageCommand::Export(arguments) => export::run(&store, &arguments),
         ImageCommand::List(arguments) => list::run(&store, arguments, &config),
         ImageCommand::Validate(arguments) => validate::run(&store, &arguments),
