@@ -34,7 +34,7 @@ fn a_debian_with_python_goes_the_whole_way() {
 #[test]
 fn a_debian_that_cannot_be_made_leaves_nothing() {
     if Command::new("mmdebstrap").arg("--version").output().is_err() {
-        println!("SKIP: mmdebstrap is not installed");
+        println!("SKIP: no Debian root file system: mmdebstrap is not installed");
         return;
     }
     with_daemon(async |daemon| {
