@@ -76,14 +76,13 @@ fn an_image_is_pulled_for_a_client_shown_and_run_and_what_is_here_is_not_fetched
             b"11"
         );
 
-        // As the route is called.
         let by_digest =
             format!("{}/team/app@{}", registry.address, last.data["digest"].as_str().expect("text"));
-        let (end, done) = pulled(daemon, &json!({"reference": by_digest, "name": "pull"})).await;
+        let (end, done) = pulled(daemon, &json!({"reference": by_digest, "name": "again"})).await;
         assert_eq!((&end["layers_total"], &end["bytes_total"]), (&json!(0), &json!(0)), "{end}");
-        assert_eq!(done["image"], raw.get("/v1/images/pull").await.ok(200));
-        assert_eq!(raw.delete("/v1/images/pull").await.ok(200), json!({"ok": true}));
-        assert!(raw.get("/v1/images/pull").await.message(404, "IMAGE_NOT_FOUND").contains("pull"));
+        assert_eq!(done["image"], raw.get("/v1/images/again").await.ok(200));
+        assert_eq!(raw.delete("/v1/images/again").await.ok(200), json!({"ok": true}));
+        assert!(raw.get("/v1/images/again").await.message(404, "IMAGE_NOT_FOUND").contains("again"));
         assert_eq!(leftovers(daemon), [""; 0]);
     });
 }

@@ -56,6 +56,9 @@ fn keys_reach_the_program_that_runs() {
         terminal.give("fg\r").await;
         terminal.hears("fg\r\n").await;
         terminal.hears("sleep 2000\r\n").await;
+        // The shell says what it is about to do; a key that came before it has would be the shell's.
+        let foreground = "ps -eo stat,args | grep -c '^S[^ ]*+ *sleep 2000' || true";
+        until("it is in the foreground", async || session.output(foreground).await == "1").await;
         terminal.give("\x03").await;
         terminal.hears("$ ").await;
         terminal.give("exit 9\r").await;

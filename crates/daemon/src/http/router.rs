@@ -112,7 +112,7 @@ fn table() -> OpenApiRouter<ApiState> {
         .routes(limited(routes!(files::upload), UPLOAD_BODY))
         .routes(routes!(images::list))
         .routes(routes!(images::show, images::remove))
-        .routes(beside_an_image(routes!(image_pull::pull)))
+        .routes(routes!(image_pull::pull))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::remove))
         .routes(routes!(workspaces::rename))
@@ -153,11 +153,6 @@ fn file_call<P: FilePlace, D: utoipa::Path + SchemaReferences + Tags<'static>>(
     let path = P::describe(&D::path(), &mut operation);
     paths.add_path_operation(path, D::methods(), operation);
     (schemas, paths, route)
-}
-
-/// Lets the image that is called as this route is be shown and removed like any other.
-fn beside_an_image((schemas, paths, route): Described) -> Described {
-    (schemas, paths, route.get(images::show_pull).delete(images::remove_pull))
 }
 
 /// Gives a route a limit of its own for its bodies.

@@ -1,6 +1,6 @@
 //! `/v1/images`: list, look at and remove.
 //!
-//! An image may be called `pull`, as the route for pulls is: [`show_pull`] and [`remove_pull`] are about that one.
+//! One that is called `pull`, as the route for pulls is, is looked at and removed on the host alone.
 
 use axum::Json;
 use axum::extract::State;
@@ -64,19 +64,4 @@ pub(in crate::http) async fn remove(
 ) -> Result<Json<Acknowledged>, ApiError> {
     state.images.remove(name).await?;
     Ok(Json(Acknowledged { ok: true }))
-}
-
-/// Looks at the image `pull`.
-pub(in crate::http) async fn show_pull(state: State<ApiState>) -> Result<Json<Image>, ApiError> {
-    show(state, called_pull()?).await
-}
-
-/// Removes the image `pull`.
-pub(in crate::http) async fn remove_pull(state: State<ApiState>) -> Result<Json<Acknowledged>, ApiError> {
-    remove(state, called_pull()?).await
-}
-
-fn called_pull() -> Result<PathImage, ApiError> {
-    let name = "pull".parse();
-    name.map(PathImage).map_err(|error| ApiError::new(ErrorCode::InvalidImage, format!("{error}")))
 }
