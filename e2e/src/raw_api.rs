@@ -30,7 +30,9 @@ impl RawApi {
     /// Where no client can be made.
     #[must_use]
     pub fn new(url: String, key: Option<&str>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client can be made");
+        // No endpoint is https, and the host of a test may have no certificates.
+        let http =
+            reqwest::Client::builder().no_proxy().tls_certs_only([]).build().expect("a client can be made");
         Self { http, url, key: key.map(str::to_owned) }
     }
 
