@@ -17,7 +17,9 @@ use sandkasten_protocol::{
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::{BuildSandboxes, BuildStepError};
-use crate::session::{Link, LinkError, OPEN_FILES, ProcessGroups, clear_away, limits, random_number};
+use crate::session::{
+    Link, LinkError, OPEN_FILES, ProcessGroups, clear_away, limits, own_files, random_number,
+};
 
 /// How long the runner may take to say that a program has started. Only a bound on a hang.
 const ANSWER: Duration = Duration::from_secs(20);
@@ -164,11 +166,7 @@ impl BuildSandboxes {
                 owner: Owner::Root,
             }],
             workspace: None,
-            files: vec![
-                ("/etc/hostname".to_owned(), format!("{name}\n")),
-                ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost {name}\n::1 localhost\n")),
-                ("/etc/resolv.conf".to_owned(), "# This sandbox has no network.\n".to_owned()),
-            ],
+            files: own_files(name),
             environment: step.environment.clone(),
             shell: ShellPreference::Sh,
             working_directory: "/".to_owned(),

@@ -25,6 +25,7 @@ pub(super) fn adopt(
         value: row.uid_range.to_string(),
     })?;
     let cgroup = SessionCgroup::new(sessions.layout(), &sessions.places().instance, row.id.as_str(), range);
-    let (session, jobs) = LiveSession::adopted(row, range, process, socket, cgroup)?;
+    let defaults = sessions.config().defaults_of(&row.image);
+    let (session, jobs) = LiveSession::adopted(row, defaults, range, process, socket, cgroup)?;
     Ok((Arc::new(session), jobs))
 }

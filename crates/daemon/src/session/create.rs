@@ -14,7 +14,7 @@ use sandkasten_api::session::{Session, SessionStatus};
 use sandkasten_image::{HeldLayers, Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
-use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
+use sandkasten_isolation::plan::{SandboxPlan, WORKSPACE_DIRECTORY};
 use sandkasten_protocol::MAIN_SHELL;
 
 use super::end::clear_away;
@@ -205,11 +205,15 @@ impl Inner {
     ) -> Result<LiveSession, SessionError> {
         let lease = self.leases.take()?;
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
-        cgroup.create(&plan::limits(&self.config, &self.config.defaults_of(image.name.as_str())))?;
+        let defaults = self.config.defaults_of(image.name.as_str());
+        cgroup.create(&plan::limits(&self.config, &defaults))?;
+        let staging = self.places.staging.to_string_lossy();
+        let filter = self.filter.as_deref();
+        let plan = plan::plan(&self.config, &defaults, &id, image, filter, &staging, workspace);
         let socket = self.places.socket(id.as_str());
         let launched = UnixListener::bind(&socket)
             .map_err(|source| SessionError::Bind { source })
-            .and_then(|listener| self.launch(&id, image, workspace, &lease, &cgroup, &listener));
+            .and_then(|listener| self.launch(&plan, image, workspace, &lease, &cgroup, &listener));
         let launched = match launched {
             Ok(launched) => launched,
             Err(error) => return Err(undo(error, &cgroup, &socket)),
@@ -220,6 +224,7 @@ impl Inner {
         Ok(LiveSession {
             id,
             image: image.name.as_str().to_owned(),
+            defaults,
             created_at: now,
             landlock_abi: launched.landlock_abi,
             cgroup,
@@ -251,18 +256,16 @@ impl Inner {
 
     fn launch(
         &self,
-        id: &SessionId,
+        plan: &SandboxPlan,
         image: &Image,
         workspace: Option<&OpenWorkspace>,
         lease: &UidLease,
         cgroup: &SessionCgroup,
         listener: &UnixListener,
     ) -> Result<Launched, SessionError> {
-        let staging = self.places.staging.to_string_lossy();
-        let plan = plan::plan(&self.config, id, image, self.filter.as_deref(), &staging, workspace);
         let binds: Vec<_> = image.binds.iter().map(|bind| bind.source.clone()).collect();
         Ok(launch(&LaunchRequest {
-            plan: &plan,
+            plan,
             lease,
             layers: &image.layers,
             binds: &binds,

@@ -23,6 +23,7 @@ use super::link::{Description, describe};
 use super::process_groups::ProcessGroups;
 use super::shell_slot::ShellSlot;
 use super::{FileSpace, SessionError, expiry};
+use crate::config::DefaultsConfig;
 use crate::store::SessionRow;
 
 /// How many clients follow the output of a session's processes at once: each takes a descriptor of the runner.
@@ -33,6 +34,8 @@ pub(super) const MAX_FOLLOWERS: usize = 64;
 pub(crate) struct LiveSession {
     pub(crate) id: SessionId,
     pub(crate) image: String,
+    /// What is configured for sessions of its image.
+    pub(crate) defaults: DefaultsConfig,
     pub(crate) created_at: Timestamp,
     pub(crate) landlock_abi: u32,
     pub(crate) cgroup: SessionCgroup,
@@ -88,6 +91,7 @@ impl LiveSession {
     /// [`SessionError`] where the runner does not answer.
     pub(crate) fn adopted(
         row: SessionRow,
+        defaults: DefaultsConfig,
         range: UidRange,
         process: SandboxProcess,
         socket: PathBuf,
@@ -98,6 +102,7 @@ impl LiveSession {
         let session = Self {
             id: row.id,
             image: row.image,
+            defaults,
             created_at: row.created_at,
             landlock_abi: row.landlock_abi,
             cgroup,

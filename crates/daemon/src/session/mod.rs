@@ -79,7 +79,7 @@ pub(crate) use link::{Link, LinkError};
 pub(crate) use listing::{Listing, Position};
 pub(crate) use live::{InUse, LiveSession};
 pub(crate) use output_text::OutputText;
-pub(crate) use plan::{OPEN_FILES, filter, limits};
+pub(crate) use plan::{OPEN_FILES, filter, limits, own_files};
 pub(crate) use process_groups::ProcessGroups;
 pub(crate) use processes::{Following, Listening, LogEvent, ProcessError};
 pub(crate) use replay::Replay;

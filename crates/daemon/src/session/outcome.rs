@@ -88,8 +88,7 @@ impl Outcome {
 }
 
 async fn bounds(running: &Running, status: i32, measured: Measured) -> Bounds {
-    let config = running.sessions.config();
-    let limits = plan::limits(config, &config.defaults_of(&running.session.image));
+    let limits = plan::limits(running.sessions.config(), &running.session.defaults);
     let full_disk = if status == 0 || measured.oom_kills > 0 {
         None
     } else {

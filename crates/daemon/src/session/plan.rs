@@ -51,30 +51,26 @@ pub(crate) fn filter(config: &Config) -> Option<Vec<Instruction>> {
 /// `workspace` that outlives the session, it has a tmpfs in its place.
 pub(super) fn plan(
     config: &Config,
+    defaults: &DefaultsConfig,
     id: &SessionId,
     image: &Image,
     filter: Option<&[Instruction]>,
     staging: &str,
     workspace: Option<&OpenWorkspace>,
 ) -> SandboxPlan {
-    let defaults = config.defaults_of(image.name.as_str());
     SandboxPlan {
         hostname: id.as_str().to_owned(),
         staging: staging.to_owned(),
         layers: image.layers.len(),
         binds: image.binds.iter().map(|bind| bind.target.to_string_lossy().into_owned()).collect(),
-        root: root(config.controls, &defaults),
+        root: root(config.controls, defaults),
         identity: Identity::Sandbox,
-        tmpfs: writable_mounts(config.controls, &defaults)
+        tmpfs: writable_mounts(config.controls, defaults)
             .into_iter()
             .filter(|mount| workspace.is_none() || mount.target != WORKSPACE_DIRECTORY)
             .collect(),
         workspace: workspace.map(|_| WORKSPACE_DIRECTORY.to_owned()),
-        files: vec![
-            ("/etc/hostname".to_owned(), format!("{id}\n")),
-            ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost {id}\n::1 localhost\n")),
-            ("/etc/resolv.conf".to_owned(), "# This sandbox has no network.\n".to_owned()),
-        ],
+        files: own_files(id.as_str()),
         environment: environment(config, image),
         shell: match defaults.shell_prefer {
             config::ShellPreference::Bash => ShellPreference::Bash,
@@ -85,6 +81,15 @@ pub(super) fn plan(
         open_files: OPEN_FILES,
         controls: config.controls,
     }
+}
+
+/// The files that a sandbox of this host name has in place of its image's.
+pub(crate) fn own_files(hostname: &str) -> Vec<(String, String)> {
+    vec![
+        ("/etc/hostname".to_owned(), format!("{hostname}\n")),
+        ("/etc/hosts".to_owned(), format!("127.0.0.1 localhost {hostname}\n::1 localhost\n")),
+        ("/etc/resolv.conf".to_owned(), "# This sandbox has no network.\n".to_owned()),
+    ]
 }
 
 fn root(controls: Controls, defaults: &DefaultsConfig) -> RootMode {

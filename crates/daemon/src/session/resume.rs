@@ -17,6 +17,7 @@ use super::run_command::{self, Slot};
 use super::run_process;
 use super::verdict::{Bounds, Cause, judge};
 use super::{SessionError, Sessions, plan};
+use crate::config::DefaultsConfig;
 
 /// As many as a runner keeps, with those that run.
 const MAX_JOBS: usize = 256;
@@ -32,7 +33,7 @@ impl Sessions {
             let id = ExecId::from_number(job);
             match finished {
                 Some(finished) => {
-                    let end = self.end_of(&session.image, &note, &finished);
+                    let end = self.end_of(&session.defaults, &note, &finished);
                     let job = Job::new(id, note, JobState::Ended(Arc::new(end)));
                     session.jobs.restore(Arc::new(job));
                 }
@@ -42,9 +43,9 @@ impl Sessions {
     }
 
     /// How a job ended while no daemon was there: what the earlier one has noted, else what the runner says.
-    fn end_of(&self, image: &str, note: &JobNote, finished: &Finished) -> JobEnd {
+    fn end_of(&self, defaults: &DefaultsConfig, note: &JobNote, finished: &Finished) -> JobEnd {
         let noted = note.end.clone().unwrap_or_else(|| {
-            let limits = plan::limits(self.config(), &self.config().defaults_of(image));
+            let limits = plan::limits(self.config(), defaults);
             let bounds = Bounds { memory_bytes: limits.memory_bytes, pids: limits.pids, full_disk: None };
             let cause = Cause::Itself { status: finished.status, signal: finished.signal };
             let verdict = judge(cause, Measured::default(), bounds);

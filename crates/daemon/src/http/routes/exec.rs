@@ -230,8 +230,7 @@ async fn accept(
     streamed: bool,
 ) -> Result<(Arc<LiveSession>, ExecOptions), ApiError> {
     let session = state.sessions.find(&id).await?;
-    let longest = state.sessions.config().defaults_of(&session.image).max_exec_timeout_ms;
-    let options = exec_options(request, longest, streamed)?;
+    let options = exec_options(request, session.defaults.max_exec_timeout_ms, streamed)?;
     Ok((session, options))
 }
 
