@@ -175,6 +175,17 @@ impl ImageStore {
     ///
     /// [`ResolveImageError::NotPresent`] where there is no such image; the other variants where it is damaged.
     pub fn resolve(&self, name: &ImageName) -> Result<Image, ResolveImageError> {
+        let image = self.find(name)?;
+        for layer in &image.layers {
+            if !fs::symlink_metadata(layer).is_ok_and(|found| found.is_dir()) {
+                return Err(ResolveImageError::LayerMissing { name: name.clone(), layer: layer.clone() });
+            }
+        }
+        Ok(image)
+    }
+
+    /// Finds an image without a look at its layers.
+    fn find(&self, name: &ImageName) -> Result<Image, ResolveImageError> {
         let manifest = match Manifest::read(&self.images, name) {
             Err(error) if error.is_absent() && name == &ImageName::host() => {
                 return self.refresh_host().map_err(|source| ResolveImageError::Host { source });
@@ -185,13 +196,7 @@ impl ImageStore {
             Err(source) => return Err(ResolveImageError::Manifest { name: name.clone(), source }),
             Ok(manifest) => manifest,
         };
-        let image = self.image(manifest);
-        for layer in &image.layers {
-            if !fs::symlink_metadata(layer).is_ok_and(|found| found.is_dir()) {
-                return Err(ResolveImageError::LayerMissing { name: name.clone(), layer: layer.clone() });
-            }
-        }
-        Ok(image)
+        Ok(self.image(manifest))
     }
 
     /// Finds an image as [`resolve`](Self::resolve) does, and keeps its layers from being removed for as long as what is returned
@@ -202,7 +207,7 @@ impl ImageStore {
     /// Those of [`resolve`](Self::resolve), and [`ResolveImageError::Hold`].
     pub fn hold(&self, name: &ImageName) -> Result<(Image, HeldLayers), ResolveImageError> {
         loop {
-            let image = self.resolve(name)?;
+            let image = self.find(name)?;
             let mut pins = Vec::with_capacity(image.layers.len());
             for layer in &image.layers {
                 let pin = staging::pin_layer(layer).map_err(|source| ResolveImageError::Hold {
@@ -212,10 +217,11 @@ impl ImageStore {
                 })?;
                 pins.extend(pin);
             }
-            // Otherwise a layer has gone since the image was resolved: the image was replaced or removed.
             if pins.len() == image.layers.len() {
                 return Ok((image, HeldLayers { _pins: pins }));
             }
+            // A layer is not there: the image is damaged, which this says, or was replaced or removed meanwhile.
+            self.resolve(name)?;
         }
     }
 
