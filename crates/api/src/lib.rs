@@ -22,5 +22,6 @@ pub mod process;
 pub mod schema;
 pub mod session;
 pub mod terminal;
+pub mod variable;
 pub mod verdict;
 pub mod workspace;

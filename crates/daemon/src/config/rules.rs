@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use sandkasten_api::variable;
 use sandkasten_image::{ImageName, ImagePattern};
 use serde::{Deserialize, Deserializer};
 
@@ -117,11 +118,7 @@ pub(super) fn image_patterns<T>(settings: &BTreeMap<String, T>, _: &()) -> garde
 }
 
 pub(super) fn variables(variables: &BTreeMap<String, String>, _: &()) -> garde::Result {
-    let is_name = |name: &str| {
-        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        letters && !name.is_empty() && !name.starts_with(|first: char| first.is_ascii_digit())
-    };
-    ensure(variables.keys().all(|name| is_name(name)), "has a variable whose name is none")?;
+    ensure(variables.keys().all(|name| variable::is_name(name)), "has a variable whose name is none")?;
     ensure(variables.values().all(|value| !value.contains('\0')), "has a variable whose value holds a NUL")
 }
 

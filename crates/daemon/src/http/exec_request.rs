@@ -9,6 +9,7 @@ use sandkasten_api::limits::{
     MAX_PROCESS_NAME, MAX_SHELL_NAME, MAX_STDIN_BYTES, MAX_TERMINAL_SIZE, MAX_TIMEOUT_MS,
 };
 use sandkasten_api::process::{ProcessKind, ProcessRequest};
+use sandkasten_api::variable;
 use sandkasten_protocol::{Capture, MAIN_SHELL, ProcessInput, Program};
 
 use super::api_error::{ApiError, quoted};
@@ -223,8 +224,7 @@ fn environment(variables: BTreeMap<String, String>) -> Result<Vec<(String, Strin
         )));
     }
     for (name, value) in &variables {
-        let letters = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if name.is_empty() || !letters || name.starts_with(|first: char| first.is_ascii_digit()) {
+        if !variable::is_name(name) {
             return Err(ApiError::invalid(format!(
                 "env has a variable {}; names are letters, digits and underscores, no digit first",
                 quoted(name, 80)
