@@ -77,9 +77,9 @@ impl IgnoreRules {
 }
 
 /// Without `.`, `..` and slashes that mean nothing.
-fn cleaned(pattern: &str) -> String {
+pub(crate) fn cleaned(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
-    for part in pattern.split('/') {
+    for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => drop(parts.pop()),

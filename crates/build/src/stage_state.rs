@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dockerfile::Dockerfile;
 use crate::heredoc::Heredoc;
+use crate::ignore::cleaned;
 use crate::instruction::{CommandForm, CopyInstruction, CopyOrigin, Instruction, refuse_remote};
 use crate::problem::Problem;
 use crate::words;
@@ -315,19 +316,12 @@ fn port_of(text: &str) -> Result<String, Problem> {
 /// A path from a directory, without `.`, `..` and double slashes; a slash at its end stays.
 fn joined(directory: &str, path: &str) -> String {
     let whole = if path.starts_with('/') { path.to_owned() } else { format!("{directory}/{path}") };
-    let mut parts: Vec<&str> = Vec::new();
-    for part in whole.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
+    let cleaned = cleaned(&whole);
     let is_directory =
         path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..") || matches!(path, "." | "..");
-    match (parts.is_empty(), is_directory) {
+    match (cleaned.is_empty(), is_directory) {
         (true, _) => "/".to_owned(),
-        (false, true) => format!("/{}/", parts.join("/")),
-        (false, false) => format!("/{}", parts.join("/")),
+        (false, true) => format!("/{cleaned}/"),
+        (false, false) => format!("/{cleaned}"),
     }
 }

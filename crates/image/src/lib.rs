@@ -13,6 +13,7 @@ mod limits;
 mod beneath;
 mod elf;
 mod root_view;
+mod text_path;
 
 mod unpack;
 

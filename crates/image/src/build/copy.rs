@@ -12,6 +12,7 @@ use super::copy_request::{Context, ContextRules, CopyItem};
 use super::planned::{Node, Planned, unreadable};
 use crate::limits::UnpackLimits;
 use crate::root_view::RootView;
+use crate::text_path::clean;
 use crate::unpack::printable;
 
 const MOST_ENTRIES: u64 = 1_000_000;
@@ -69,7 +70,7 @@ impl Planner<'_> {
             }
         }
         let several = found.len() + inline.len() > 1;
-        let into = several || destination.ends_with('/') || self.is_directory(&relative(destination));
+        let into = several || destination.ends_with('/') || self.is_directory(clean(destination).as_bytes());
         for source in &found {
             self.copy(source, destination, into)?;
         }
@@ -84,7 +85,7 @@ impl Planner<'_> {
 
     /// Plans a directory, and those above it, where they are not there.
     pub(super) fn make_directory(&mut self, path: &str) -> Result<(), BuildError> {
-        self.directories(&relative(path)).map(drop)
+        self.directories(clean(path).as_bytes()).map(drop)
     }
 
     fn copy(&mut self, source: &FoundSource, destination: &str, into: bool) -> Result<(), BuildError> {
@@ -93,7 +94,7 @@ impl Planner<'_> {
             FileType::Directory => {
                 let (kind, stat) = (found.kind, found.stat);
                 debug_assert_eq!(kind, FileType::Directory);
-                let wanted = relative(destination);
+                let wanted = clean(destination).into_bytes();
                 let before = self.entries.len();
                 let target = self.directories(&wanted)?;
                 // One that has just been planned is the source's own.
@@ -107,7 +108,7 @@ impl Planner<'_> {
             }
             FileType::RegularFile => {
                 if self.unpacks && added_archive::is_archive(&found, self.limits, &source.named)? {
-                    let target = self.directories(&relative(destination))?;
+                    let target = self.directories(clean(destination).as_bytes())?;
                     let node = Node::Archive { source: source.real.clone(), owner: self.owner, digest: None };
                     let metadata = self.own(0o755, self.now);
                     self.entries.push(Planned { target, metadata, node });
@@ -124,7 +125,7 @@ impl Planner<'_> {
 
     /// Where a file goes: in the destination where that is a directory and the file has a name there, else the destination.
     fn target(&mut self, destination: &str, name: Option<&[u8]>) -> Result<Vec<u8>, BuildError> {
-        let destination = relative(destination);
+        let destination = clean(destination).into_bytes();
         if let Some(name) = name {
             let directory = self.directories(&destination)?;
             return Ok(below(&directory, name));
@@ -270,7 +271,7 @@ impl Planner<'_> {
 
     fn source(&self, path: &str) -> Result<FoundSource, BuildError> {
         let missing = || BuildError::NoSource { path: path.to_owned() };
-        let named = relative(path);
+        let named = clean(path).into_bytes();
         let found = match self.sources.view.find_bytes(&named) {
             Ok(found) => found,
             Err(Errno::NOENT | Errno::NOTDIR) => return Err(missing()),
@@ -289,7 +290,7 @@ impl Planner<'_> {
 
     /// All that fits a pattern, in the order of names.
     fn matching(&self, text: &str, fits: &dyn Fn(&[u8]) -> bool) -> Result<Vec<FoundSource>, BuildError> {
-        let depth = relative(text).split(|byte| *byte == b'/').count();
+        let depth = clean(text).split('/').count();
         let mut level: Vec<Vec<u8>> = vec![Vec::new()];
         for _ in 0..depth {
             let mut next = Vec::new();
@@ -319,17 +320,4 @@ impl Planner<'_> {
         }
         if found.is_empty() { Err(BuildError::NoSource { path: text.to_owned() }) } else { Ok(found) }
     }
-}
-
-/// A path without what means nothing; `..` does not lead above the root.
-fn relative(path: &str) -> Vec<u8> {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/").into_bytes()
 }

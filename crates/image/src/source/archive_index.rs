@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use tar::EntryType;
 
+use crate::text_path::clean;
+
 /// Far more than any program that saves images writes: a few for each layer.
 const MOST_ENTRIES: usize = 100_000;
 const LONGEST_NAME: usize = 4096;
@@ -147,19 +149,6 @@ impl Seek for HeaderReader {
         self.offset = offset.ok_or_else(|| invalid("a size is too large"))?;
         Ok(self.offset)
     }
-}
-
-/// Normalises a name by its text alone; one that climbs stays within.
-fn clean(name: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in name.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()),
-            part => parts.push(part),
-        }
-    }
-    parts.join("/")
 }
 
 fn invalid(reason: &'static str) -> io::Error {
