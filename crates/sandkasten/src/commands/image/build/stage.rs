@@ -42,8 +42,8 @@ pub(super) struct Build<'a> {
     pub(super) timeout: Duration,
     /// Made for the first RUN that is not cached.
     pub(super) sandboxes: Option<Arc<BuildSandboxes>>,
-    /// Images that files are copied from, by the names in the Dockerfile.
-    pub(super) images: BTreeMap<String, StageLayers<'a>>,
+    /// Images that stages begin with or files are copied from, by the names in the Dockerfile. They are held from the beginning.
+    pub(super) images: BTreeMap<String, (StageLayers<'a>, BuiltConfig)>,
     /// Stages that are done.
     pub(super) stages: BTreeMap<usize, Stage<'a>>,
     pub(super) steps: usize,
@@ -91,17 +91,26 @@ impl<'a> Build<'a> {
         layers.finish(name, &config_of(&state)).map_err(|error| Reason::from(error).at(line))
     }
 
-    fn look_for_images(&self, place: usize) -> Result<(), Failure> {
-        let Some(stage) = self.dockerfile.stages.get(place) else { return Ok(()) };
+    fn look_for_images(&mut self, place: usize) -> Result<(), Failure> {
+        let dockerfile = self.dockerfile;
+        let Some(stage) = dockerfile.stages.get(place) else { return Ok(()) };
         if let StageSource::Image(name) = &stage.source {
-            self.open_image(name).map_err(|reason| reason.at(stage.line))?;
+            self.hold_image(name).map_err(|reason| reason.at(stage.line))?;
         }
         for (line, _, instruction) in &stage.instructions {
             if let Instruction::Copy(copy) = instruction
                 && let Origin::Image(name) = &copy.origin
             {
-                self.open_image(name).map_err(|reason| reason.at(*line))?;
+                self.hold_image(name).map_err(|reason| reason.at(*line))?;
             }
+        }
+        Ok(())
+    }
+
+    fn hold_image(&mut self, name: &str) -> Result<(), Reason> {
+        if !self.images.contains_key(name) {
+            let opened = self.open_image(name)?;
+            self.images.insert(name.to_owned(), opened);
         }
         Ok(())
     }
@@ -141,8 +150,9 @@ impl<'a> Build<'a> {
                 (Stage { layers, state: StageState::default() }, "scratch".to_owned())
             }
             StageSource::Image(image) => {
-                let (layers, config) = self.open_image(image).map_err(at)?;
-                (Stage { layers, state: state_of(config) }, image.clone())
+                let (layers, config) = self.images.get(image).ok_or_else(|| at(BuildError::Empty.into()))?;
+                let layers = layers.fork().map_err(|error| at(error.into()))?;
+                (Stage { layers, state: state_of(config.clone()) }, image.clone())
             }
             StageSource::Stage(source) => match self.stages.get(source) {
                 Some(stage) => {
@@ -199,17 +209,11 @@ impl<'a> Build<'a> {
         copy: &CopyStep,
         current: &Current<'_>,
     ) -> Result<StepLayer, Reason> {
-        if let Origin::Image(name) = &copy.origin
-            && !self.images.contains_key(name)
-        {
-            let (layers, _) = self.open_image(name)?;
-            self.images.insert(name.clone(), layers);
-        }
         let missing = || Reason::from(BuildError::Empty);
         let origin = match &copy.origin {
             Origin::Context => CopyOrigin::Context(&self.context),
             Origin::Stage(place) => CopyOrigin::Stage(&self.stages.get(place).ok_or_else(missing)?.layers),
-            Origin::Image(name) => CopyOrigin::Stage(self.images.get(name).ok_or_else(missing)?),
+            Origin::Image(name) => CopyOrigin::Stage(&self.images.get(name).ok_or_else(missing)?.0),
         };
         let request = CopyRequest {
             items: copy.sources.iter().map(item).collect::<Result<_, _>>()?,
