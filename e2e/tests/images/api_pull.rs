@@ -55,9 +55,7 @@ async fn failure(daemon: &TestDaemon, body: &Value) -> (String, String) {
 fn an_image_is_pulled_for_a_client_shown_and_run_and_what_is_here_is_not_fetched_again() {
     let Some(registry) = TestRegistry::start(None) else { return };
     with_config(&layout_registry::lines(&registry.address), async |daemon| {
-        let directory = tempfile::tempdir().expect("a directory");
-        layered().write_layout(&directory.path().join("layout"));
-        registry.push(&directory.path().join("layout"));
+        drop(registry.push_layered());
         let raw = daemon.raw();
         let reference = format!("{}/team/app:1", registry.address);
         let (progress, last) = pull(daemon, &json!({ "reference": reference })).await;
@@ -91,9 +89,7 @@ fn an_image_is_pulled_for_a_client_shown_and_run_and_what_is_here_is_not_fetched
 fn a_pull_for_a_client_that_fails_leaves_the_older_image_and_nothing_else() {
     let Some(registry) = TestRegistry::start(None) else { return };
     with_config(&layout_registry::lines(&registry.address), async |daemon| {
-        let directory = tempfile::tempdir().expect("a directory");
-        layered().write_layout(&directory.path().join("layout"));
-        registry.push(&directory.path().join("layout"));
+        let directory = registry.push_layered();
         let small = directory.path().join("small.tar");
         fs::write(&small, LayerArchive::default().file("f", b"1").bytes()).expect("written");
         import(daemon, "app:1", &small);
@@ -204,9 +200,7 @@ fn the_end_of_the_daemon_ends_a_pull_and_says_so() {
 fn a_password_of_a_request_is_used_and_written_nowhere() {
     let Some(registry) = TestRegistry::start(Some(USERS)) else { return };
     with_config(&layout_registry::lines(&registry.address), async |daemon| {
-        let directory = tempfile::tempdir().expect("a directory");
-        layered().write_layout(&directory.path().join("layout"));
-        registry.push(&directory.path().join("layout"));
+        drop(registry.push_layered());
         let reference = format!("{}/team/app:1", registry.address);
         let (error, code) = failure(daemon, &json!({ "reference": reference })).await;
         assert_eq!(code, "IMAGE_PULL_FAILED");

@@ -74,6 +74,15 @@ impl TestRegistry {
         run(command.args(["--dest-creds", "me:hunter2", &format!("oci:{}:test", layout.display()), &target]));
     }
 
+    /// Puts the image of three layers there. Returns a directory with its layout in `layout`.
+    pub(crate) fn push_layered(&self) -> tempfile::TempDir {
+        let directory = tempfile::tempdir().expect("a directory");
+        let layout = directory.path().join("layout");
+        layered().write_layout(&layout);
+        self.push(&layout);
+        directory
+    }
+
     fn pull(&self, daemon: &TestDaemon, options: &[&str], password: Option<&str>) -> Output {
         let reference = format!("{}/team/app:1", self.address);
         let mut command = daemon.command(&["image", "pull", &reference]);
@@ -162,10 +171,7 @@ pub(crate) fn leftovers(daemon: &TestDaemon) -> Vec<String> {
 fn an_image_is_pulled_run_and_pulled_again_without_its_layers() {
     let Some(registry) = TestRegistry::start(None) else { return };
     with_daemon(async |daemon| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let layout = directory.path().join("layout");
-        layered().write_layout(&layout);
-        registry.push(&layout);
+        let directory = registry.push_layered();
         let pulled = registry.pull(daemon, &[], None);
         assert_eq!(pulled.status.code(), Some(0), "{}", said(&pulled));
         assert!(pulled.stdout.starts_with(b"app:1  "), "{}", String::from_utf8_lossy(&pulled.stdout));
@@ -173,7 +179,7 @@ fn an_image_is_pulled_run_and_pulled_again_without_its_layers() {
         let run_in = ["run", "--image", "app:1", "--", "cat", "/d/h", "/one"];
         assert_eq!(run(&mut daemon.command(&run_in)), b"11");
 
-        import(daemon, "ours", &layout);
+        import(daemon, "ours", &directory.path().join("layout"));
         let (ours, theirs) = (listed(daemon, "ours"), listed(daemon, "app:1"));
         assert_eq!((&theirs["layers"], &theirs["config"]), (&ours["layers"], &ours["config"]));
 
@@ -189,10 +195,7 @@ fn an_image_is_pulled_run_and_pulled_again_without_its_layers() {
 fn a_pull_that_fails_leaves_the_older_image_and_nothing_else() {
     let Some(registry) = TestRegistry::start(None) else { return };
     with_daemon(async |daemon| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let layout = directory.path().join("layout");
-        layered().write_layout(&layout);
-        registry.push(&layout);
+        let directory = registry.push_layered();
         let small = directory.path().join("small.tar");
         fs::write(&small, sandkasten_e2e::LayerArchive::default().file("f", b"1").bytes()).expect("written");
         import(daemon, "app:1", &small);
@@ -218,10 +221,7 @@ fn a_pull_that_fails_leaves_the_older_image_and_nothing_else() {
 fn a_registry_with_a_password_is_told_it_and_only_a_right_one_helps() {
     let Some(registry) = TestRegistry::start(Some(USERS)) else { return };
     with_daemon(async |daemon| {
-        let directory = tempfile::tempdir().expect("a directory");
-        let layout = directory.path().join("layout");
-        layered().write_layout(&layout);
-        registry.push(&layout);
+        drop(registry.push_layered());
         let as_me = ["--username", "me", "--password-stdin"];
         for (options, password, exit, expected) in [
             (&[][..], None, 4, "--username"),
