@@ -15,10 +15,10 @@ use crate::transport::cut;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// The library for HTTP could not be set up: most often there are no certificates on this machine.
-    #[error("set up TLS with the certificates of this machine")]
+    #[error("set up TLS with the certificates of this machine: {problem}")]
     Setup {
         /// Why.
-        source: reqwest::Error,
+        problem: String,
     },
     /// An address is neither https nor that of a host that may do without.
     #[error("{url} is not encrypted, and its host is not in images.insecure_registries")]
@@ -232,11 +232,7 @@ impl FetchError {
     /// Says what happened and why. What the library for HTTP says in between says nothing to a user.
     #[must_use]
     pub fn with_root_cause(&self) -> String {
-        let mut cause = self.source();
-        while let Some(deeper) = cause.and_then(|cause| cause.source()) {
-            cause = Some(deeper);
-        }
-        cause.map_or_else(|| self.to_string(), |cause| format!("{self}: {}", cut(&cause.to_string())))
+        self.source().map_or_else(|| self.to_string(), |cause| format!("{self}: {}", root_cause(cause)))
     }
 
     /// Says whether it may work the next time.
@@ -261,6 +257,15 @@ impl FetchError {
             _ => None,
         }
     }
+}
+
+/// What is behind an error that the library for HTTP gives.
+pub(crate) fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cut(&cause.to_string())
 }
 
 fn said(message: &Option<String>) -> String {

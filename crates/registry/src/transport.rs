@@ -8,8 +8,8 @@ use reqwest::{Client, Response, StatusCode, Url, redirect};
 use tokio::sync::Mutex;
 
 use crate::challenge::{self, Challenge};
-use crate::error::FetchError;
-use crate::options::RegistryOptions;
+use crate::error::{FetchError, root_cause};
+use crate::options::{Patience, RegistryOptions};
 use crate::reference::Reference;
 use crate::token;
 
@@ -26,6 +26,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) http: Client,
+    /// Why nobody can be spoken to with TLS, where that is so.
+    no_tls: Option<String>,
     pub(crate) options: RegistryOptions,
     /// The registry as it was named, for whoever gives out tokens.
     pub(crate) scope: String,
@@ -46,16 +48,6 @@ pub(crate) struct Get<'a> {
 
 impl Transport {
     pub(crate) fn new(reference: &Reference, options: RegistryOptions) -> Result<Self, FetchError> {
-        let patience = &options.patience;
-        let http = Client::builder()
-            // Each is looked at first: where it leads, and who learns what.
-            .redirect(redirect::Policy::none())
-            .connect_timeout(patience.connect)
-            .read_timeout(patience.stall)
-            .referer(false)
-            .user_agent(concat!("sandkasten/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|source| FetchError::Setup { source })?;
         let address = |scheme: &str| format!("{scheme}://{}/v2/{}/", reference.address(), reference.path());
         let no_address = |_| FetchError::Location { url: address("https"), location: reference.to_string() };
         let plain = Url::parse(&address("http")).map_err(no_address)?;
@@ -64,9 +56,11 @@ impl Transport {
         } else {
             Url::parse(&address("https")).map_err(no_address)?
         };
+        let (http, no_tls) = client(&options.patience)?;
         let scope = format!("repository:{}:pull", reference.path());
         Ok(Self {
             http,
+            no_tls,
             options,
             scope,
             base,
@@ -121,7 +115,10 @@ impl Transport {
     /// Refuses what others on the way could read or change.
     pub(crate) fn check_encrypted(&self, url: &Url) -> Result<(), FetchError> {
         match url.scheme() {
-            "https" => Ok(()),
+            "https" => match &self.no_tls {
+                None => Ok(()),
+                Some(problem) => Err(FetchError::Setup { problem: problem.clone() }),
+            },
             "http" if self.options.plain_http.allow(url) => Ok(()),
             _ => Err(FetchError::PlainHttp { url: shown(url) }),
         }
@@ -186,6 +183,27 @@ impl Transport {
             }
             _ => FetchError::Status { url, status, message, retry_after },
         }
+    }
+}
+
+/// Makes a client, and says why it can speak to nobody with TLS where it cannot.
+fn client(patience: &Patience) -> Result<(Client, Option<String>), FetchError> {
+    let builder = || {
+        Client::builder()
+            // Each is looked at first: where it leads, and who learns what.
+            .redirect(redirect::Policy::none())
+            .connect_timeout(patience.connect)
+            .read_timeout(patience.stall)
+            .referer(false)
+            .user_agent(concat!("sandkasten/", env!("CARGO_PKG_VERSION")))
+    };
+    match builder().build() {
+        Ok(client) => Ok((client, None)),
+        // A host without certificates may still speak to registries that do without TLS.
+        Err(error) => match builder().tls_certs_only([]).build() {
+            Ok(client) => Ok((client, Some(root_cause(&error)))),
+            Err(_) => Err(FetchError::Setup { problem: root_cause(&error) }),
+        },
     }
 }
 
