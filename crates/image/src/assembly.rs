@@ -59,6 +59,7 @@ pub(crate) struct Assembly<'a> {
     size_bytes: u64,
     /// Layers that were added stay, whatever becomes of the image.
     finished: bool,
+    origin: Option<String>,
 }
 
 struct Part {
@@ -81,6 +82,7 @@ impl<'a> Assembly<'a> {
             summary: UnpackSummary::default(),
             size_bytes: 0,
             finished: false,
+            origin: None,
         }
     }
 
@@ -89,6 +91,11 @@ impl<'a> Assembly<'a> {
         let mut assembly = Self::begin(store, limits);
         assembly.finished = true;
         assembly
+    }
+
+    /// Says by what the image was pulled.
+    pub(crate) fn pulled_by(&mut self, origin: Option<String>) {
+        self.origin = origin;
     }
 
     /// Bytes of the contents of all files.
@@ -237,6 +244,7 @@ impl<'a> Assembly<'a> {
         let mut manifest = Manifest::new(name.clone(), digest.to_string(), layers, self.size_bytes);
         (manifest.diff_ids, manifest.imported) = (diff_ids, imported);
         (manifest.config, manifest.configuration) = (config, configuration);
+        manifest.origin = self.origin.take();
         let path = store.lock_file().to_owned();
         let lock = store.lock().map_err(|source| ImportError::Lock { path, source })?;
         let replaced = Manifest::read(&store.images, name).ok().map(|old| old.digest);

@@ -54,6 +54,10 @@ pub(crate) fn clear(path: &Path) -> io::Result<()> {
         Err(Errno::WOULDBLOCK) => return Ok(()),
         other => other?,
     }
+    remove_if_there(path)
+}
+
+pub(crate) fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

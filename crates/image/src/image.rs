@@ -29,6 +29,8 @@ pub struct Image {
     pub digest: String,
     /// How a process in it is to be started.
     pub config: ImageConfig,
+    /// By what it was pulled, where it was.
+    pub origin: Option<String>,
 }
 
 impl Image {

@@ -23,6 +23,8 @@ pub struct ImportOptions {
     pub limits: UnpackLimits,
     /// Which image, where there are several: a name or digest in what was saved.
     pub reference: Option<String>,
+    /// By what it was pulled, where it was: [`ImageStore::pulled_by`] finds it by that.
+    pub origin: Option<String>,
 }
 
 /// What an import did.
@@ -208,7 +210,8 @@ impl ImageStore {
         if name.is_reserved() {
             return Err(ImportError::Reserved { name: name.clone() });
         }
-        let assembly = Assembly::begin(self, &options.limits);
+        let mut assembly = Assembly::begin(self, &options.limits);
+        assembly.pulled_by(options.origin.clone());
         match source::open(source, &self.layers, &options.limits, assembly.deadline())? {
             Found::RootFileSystem(stream) => match &options.reference {
                 Some(reference) => Err(ImportError::NoReference { reference: reference.clone() }),
@@ -229,7 +232,7 @@ impl ImageStore {
         archive: impl Read,
         limits: &UnpackLimits,
     ) -> Result<ImportReport, ImportError> {
-        let options = ImportOptions { limits: limits.clone(), reference: None };
+        let options = ImportOptions { limits: limits.clone(), ..ImportOptions::default() };
         let source = ImportSource::Stream(Box::new(archive));
         self.import(name, source, &options, &mut |_| ControlFlow::Continue(()))
     }

@@ -23,6 +23,7 @@ mod download;
 mod host;
 mod manifest;
 mod planned_layer;
+mod shared_blob;
 mod staging;
 
 mod image;
@@ -59,6 +60,7 @@ pub use manifest::{ReadManifestError, WriteManifestError};
 pub use name::{ImageName, ParseImageNameError};
 pub use pattern::{ImagePattern, ParseImagePatternError};
 pub use removal::{NothingInUse, PruneError, PruneReport, RemoveImageError, RemoveReport, Usage};
+pub use shared_blob::{BlobClaim, FetchTurn, SharedBlob};
 pub use source::{ImportSource, OpenSourceError, ReadImageError, documents};
 pub use staging::{PublishLayerError, StageLayerError};
 pub use store::{HeldLayers, ImageStore, ListImagesError, OpenStoreError, ResolveImageError};

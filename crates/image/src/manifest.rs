@@ -43,6 +43,9 @@ pub(crate) struct Manifest {
     /// The configuration that the image came with, byte for byte.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) configuration: Option<String>,
+    /// What it was pulled by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) origin: Option<String>,
 }
 
 /// A manifest could not be read.
@@ -149,6 +152,7 @@ impl Manifest {
             size_bytes,
             config: ImageConfig::default(),
             configuration: None,
+            origin: None,
         }
     }
 

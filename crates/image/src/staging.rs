@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use crate::claim::{self, CLAIM_PREFIX};
+use crate::claim::{self, CLAIM_PREFIX, remove_if_there};
+use crate::shared_blob::{self, FETCHING_PREFIX};
 
 /// What all temporary names begin with; no layer has a name like it.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -273,13 +274,6 @@ fn beside(layers: &Path, name: &str, suffix: &str) -> PathBuf {
     layers.join(format!("{name}{suffix}"))
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 /// Removes what interrupted imports and removals left below `layers`. Returns how many there were. The caller has the
 /// store's lock.
 pub(crate) fn clear_leftovers(layers: &Path, _lock: &StoreLock) -> io::Result<usize> {
@@ -294,7 +288,7 @@ pub(crate) fn clear_leftovers(layers: &Path, _lock: &StoreLock) -> io::Result<us
             }
             continue;
         }
-        if name.starts_with(CLAIM_PREFIX) {
+        if name.starts_with(CLAIM_PREFIX) || name.starts_with(FETCHING_PREFIX) {
             claim::clear(&entry.path())?;
             continue;
         }
@@ -320,6 +314,8 @@ pub(crate) fn clear_leftovers(layers: &Path, _lock: &StoreLock) -> io::Result<us
         fs::remove_dir_all(entry.path())?;
         cleared += 1;
     }
+    // Now that the downloads are gone that nobody has any more.
+    shared_blob::clear_fetched(layers)?;
     Ok(cleared)
 }
 

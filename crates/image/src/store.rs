@@ -184,6 +184,18 @@ impl ImageStore {
         Ok(image)
     }
 
+    /// Finds an image by what it was pulled by; of several the one that came last. One that is damaged is not found.
+    ///
+    /// # Errors
+    ///
+    /// [`ListImagesError::Read`] where the directory of images cannot be read.
+    pub fn pulled_by(&self, origin: &str) -> Result<Option<Image>, ListImagesError> {
+        let images = self.list()?.images.into_iter();
+        Ok(images
+            .filter(|image| image.origin.as_deref() == Some(origin))
+            .max_by_key(|image| image.created_at))
+    }
+
     /// Finds an image without a look at its layers.
     fn find(&self, name: &ImageName) -> Result<Image, ResolveImageError> {
         let manifest = match Manifest::read(&self.images, name) {
@@ -235,6 +247,7 @@ impl ImageStore {
             size_bytes: manifest.size_bytes,
             digest: manifest.digest,
             config: manifest.config,
+            origin: manifest.origin,
         }
     }
 

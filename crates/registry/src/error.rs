@@ -218,6 +218,23 @@ pub enum FetchError {
         /// The limit.
         allowed: Duration,
     },
+    /// Nobody was asked.
+    #[error("there is nobody to ask")]
+    NoPlace,
+    /// What another pull fetches could not be waited for or taken.
+    #[error("share the layer {layer} with other pulls")]
+    Share {
+        /// The layer.
+        layer: Digest,
+        /// Why.
+        source: io::Error,
+    },
+    /// It could not be told which layers are here already.
+    #[error("look for the layers that are here already")]
+    Present {
+        /// Why.
+        source: io::Error,
+    },
     /// What was fetched could not be written.
     #[error("write {path}")]
     Write {
@@ -243,6 +260,18 @@ impl FetchError {
             Self::Status { status, .. } => matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504),
             _ => false,
         }
+    }
+
+    /// Says whether it is a matter of this host, so that no other registry helps.
+    pub(crate) const fn is_ours(&self) -> bool {
+        matches!(
+            self,
+            Self::Write { .. }
+                | Self::Share { .. }
+                | Self::Present { .. }
+                | Self::Space { .. }
+                | Self::Duration { .. }
+        )
     }
 
     /// Says whether nobody was there to be asked.

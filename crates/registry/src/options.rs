@@ -6,12 +6,15 @@ use reqwest::Url;
 use sandkasten_image::UnpackLimits;
 
 use crate::credentials::Credentials;
+use crate::mirror::Mirror;
 
 /// What a puller may do, and for how long.
 #[derive(Debug, Clone, Default)]
 pub struct RegistryOptions {
     /// Who one is to this registry.
     pub credentials: Credentials,
+    /// Who is asked before it, in this order.
+    pub mirrors: Vec<MirrorOptions>,
     /// Which hosts may be spoken to without TLS.
     pub plain_http: PlainHttpHosts,
     /// Bounds on what is fetched: all layers together have at most `max_bytes`, compressed as they come, and fetching them
@@ -19,6 +22,15 @@ pub struct RegistryOptions {
     pub limits: UnpackLimits,
     /// How long is waited for whom.
     pub patience: Patience,
+}
+
+/// A mirror, and who one is to it.
+#[derive(Debug, Clone)]
+pub struct MirrorOptions {
+    /// The mirror.
+    pub mirror: Mirror,
+    /// Those of the registry itself are never sent there.
+    pub credentials: Credentials,
 }
 
 /// How long is waited, and how often something is tried.

@@ -112,6 +112,17 @@ impl Reference {
         &self.path
     }
 
+    /// Takes a registry and a name within it, of which the former is one even where it could be a part of a name.
+    pub(crate) fn of_registry(registry: &str, path: &str) -> Result<Self, ReferenceProblem> {
+        within(registry.to_ascii_lowercase(), path, None)
+    }
+
+    /// Returns the same image at another registry, below a path of it.
+    pub(crate) fn moved(&self, registry: &str, below: Option<&str>) -> Self {
+        let path = below.map_or_else(|| self.path.clone(), |below| format!("{below}/{}", self.path));
+        Self { registry: registry.to_owned(), path, tag: self.tag.clone(), digest: self.digest }
+    }
+
     /// Returns the digest, where it has one.
     #[must_use]
     pub const fn digest(&self) -> Option<Digest> {
@@ -140,7 +151,13 @@ impl FromStr for Reference {
     type Err = ParseReferenceError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse(text).map_err(|problem| ParseReferenceError { text: printable(text), problem })
+        parse(text).map_err(|problem| problem.of(text))
+    }
+}
+
+impl ReferenceProblem {
+    pub(crate) fn of(self, text: &str) -> ParseReferenceError {
+        ParseReferenceError { text: printable(text), problem: self }
     }
 }
 
@@ -175,6 +192,11 @@ fn parse(text: &str) -> Result<Reference, ReferenceProblem> {
         Some((first, rest)) if is_registry(first) => (first.to_ascii_lowercase(), rest),
         _ => (DOCKER_HUB.to_owned(), rest),
     };
+    within(registry, rest, digest)
+}
+
+/// Takes a reference apart behind its registry.
+fn within(registry: String, rest: &str, digest: Option<Digest>) -> Result<Reference, ReferenceProblem> {
     if !is_address(&registry) {
         return Err(ReferenceProblem::Registry { registry: printable(&registry) });
     }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::error::FetchError;
 use crate::reference::Reference;
-use crate::registry::Registry;
+use crate::repository::Repository;
 use crate::transport::{Get, broken, cut, shown};
 
 /// As large as registries let manifests be. An index may be so large; what is imported may not.
@@ -29,15 +29,16 @@ pub struct RemoteImage {
     pub(crate) configuration: Document,
     pub(crate) layers: Vec<Descriptor>,
     diff_ids: Vec<Digest>,
+    /// Of those that were asked, the one that has it.
+    pub(crate) place: usize,
 }
 
-/// What is to be fetched of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MissingLayers {
-    /// How many layers, each counted once.
-    pub count: usize,
-    /// Bytes of all of them, as they come.
-    pub bytes: u64,
+/// A layer that is to be fetched.
+#[derive(Debug)]
+pub(crate) struct MissingLayer<'a> {
+    pub(crate) descriptor: &'a Descriptor,
+    /// Its place among [`RemoteImage::diff_ids`], the first where it has several.
+    pub(crate) index: usize,
 }
 
 /// A document as it came.
@@ -69,30 +70,24 @@ impl RemoteImage {
         &self.diff_ids
     }
 
-    /// Returns how much [`Registry::fetch`] will fetch where these layers are `present`.
-    #[must_use]
-    pub fn missing_layers(&self, present: &[bool]) -> MissingLayers {
-        let missing = self.missing(present);
-        let bytes = missing.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
-        MissingLayers { count: missing.len(), bytes }
-    }
-
-    /// Those that are not `present`, each once.
-    pub(crate) fn missing(&self, present: &[bool]) -> Vec<&Descriptor> {
-        let mut seen = BTreeSet::new();
-        let layers = self.layers.iter().zip(present.iter().chain(std::iter::repeat(&false)));
-        let missing = layers.filter(|(_, present)| !**present).map(|(layer, _)| layer);
-        missing.filter(|layer| seen.insert(layer.digest)).collect()
+    /// Those that are not present, each once.
+    pub(crate) fn missing(
+        &self,
+        is_present: impl Fn(usize) -> Result<bool, FetchError>,
+    ) -> Result<Vec<MissingLayer<'_>>, FetchError> {
+        let (mut seen, mut missing) = (BTreeSet::new(), Vec::new());
+        for (index, descriptor) in self.layers.iter().enumerate() {
+            if !is_present(index)? && seen.insert(descriptor.digest) {
+                missing.push(MissingLayer { descriptor, index });
+            }
+        }
+        Ok(missing)
     }
 }
 
-impl Registry {
+impl Repository {
     /// Asks what an image is. Of one for several machines takes the one for this machine.
-    ///
-    /// # Errors
-    ///
-    /// [`FetchError`] has a variant for each step.
-    pub async fn find(&self, reference: &Reference) -> Result<RemoteImage, FetchError> {
+    pub(crate) async fn find(&self, reference: &Reference) -> Result<RemoteImage, FetchError> {
         let manifest = self.manifest(reference).await?;
         let url = self.transport.url(&format!("manifests/{}", manifest.descriptor.digest));
         let parsed: ImageManifest = parse(&url, &manifest.bytes)?;
@@ -115,7 +110,7 @@ impl Registry {
             return Err(FetchError::LayerCount { configured, stored });
         }
         let configuration = Document { descriptor: parsed.config, bytes };
-        Ok(RemoteImage { manifest, configuration, layers: parsed.layers, diff_ids })
+        Ok(RemoteImage { manifest, configuration, layers: parsed.layers, diff_ids, place: 0 })
     }
 
     /// Follows indexes to the manifest for this machine.

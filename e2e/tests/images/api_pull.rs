@@ -158,18 +158,22 @@ fn an_image_of_another_digest_than_is_allowed_is_not_fetched() {
 
 #[test]
 fn a_client_that_leaves_ends_its_pull_and_frees_its_place() {
-    let registry = LayoutRegistry::stalling(&layered());
-    with_config(&registry.lines(), async |daemon| {
+    let (registry, other) = (LayoutRegistry::stalling(&layered()), LayoutRegistry::stalling(&layered()));
+    let addresses = format!("[\"{}\", \"{}\"]", registry.address, other.address);
+    let lines = format!("images:\n  pull_registries: {addresses}\n  insecure_registries: {addresses}");
+    with_config(&lines, async |daemon| {
         let body = json!({"reference": format!("{}/app", registry.address)});
         let first = begin(daemon, &body).await;
-        let second = begin(daemon, &body).await;
-        until("both fetch", async || registry.stalled() == (2, 0)).await;
-        assert_eq!(leftovers(daemon).len(), 2, "{:?}", leftovers(daemon));
+        let second = begin(daemon, &json!({"reference": format!("{}/app", other.address)})).await;
+        until("both fetch", async || (registry.stalled(), other.stalled()) == ((1, 0), (1, 0))).await;
+        let places = leftovers(daemon).iter().filter(|name| name.starts_with(".tmp-")).count();
+        assert_eq!(places, 2, "{:?}", leftovers(daemon));
         let third = daemon.raw().post("/v1/images/pull", &body).await;
         assert!(third.message(429, "LIMIT_EXCEEDED").contains("2 pulls"), "{}", third.text);
         assert_eq!(third.headers["retry-after"], "1");
         drop((first, second));
-        until("nobody waits for the registry", async || registry.stalled() == (2, 2)).await;
+        let nobody = async || (registry.stalled(), other.stalled()) == ((1, 1), (1, 1));
+        until("nobody waits for the registries", nobody).await;
         until("nothing is left", async || leftovers(daemon).is_empty()).await;
         let mut again = begin(daemon, &body).await;
         assert_eq!(again.next().await.expect("an event").name, "progress");

@@ -64,6 +64,14 @@ impl LayoutRegistry {
         (self.stalled.load(Ordering::SeqCst), self.left.load(Ordering::SeqCst))
     }
 
+    /// The environment by which the command line speaks to it, and to it for images of Docker Hub.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("SANDKASTEN_IMAGES_INSECURE_REGISTRIES", self.address.clone()),
+            ("SANDKASTEN_IMAGES_MIRRORS", format!("{{\"docker.io\": [\"{}/hub\"]}}", self.address)),
+        ]
+    }
+
     /// The lines of a configuration by which clients may pull from it.
     pub(crate) fn lines(&self) -> String {
         lines(&self.address)

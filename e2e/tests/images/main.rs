@@ -6,6 +6,7 @@ mod dockerfile;
 mod hostile_links;
 mod layers;
 mod layout_registry;
+mod mirrors;
 mod registry;
 mod skopeo;
 mod small;

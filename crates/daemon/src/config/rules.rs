@@ -8,6 +8,7 @@ use std::path::{Component, Path};
 
 use sandkasten_api::variable;
 use sandkasten_image::{ImageName, ImagePattern};
+use sandkasten_registry::Mirror;
 use serde::{Deserialize, Deserializer};
 
 use super::api_key::ApiKey;
@@ -105,6 +106,17 @@ pub(super) fn host_name(host: &str, _: &()) -> garde::Result {
     let plain =
         host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
     ensure(plain && !host.is_empty(), "is no host name")
+}
+
+pub(super) fn mirrors(mirrors: &BTreeMap<String, Vec<String>>, _: &()) -> garde::Result {
+    mirrors.keys().try_for_each(|registry| host_name(registry, &()))?;
+    ensure(mirrors.values().all(|own| !own.is_empty()), "has a registry without a mirror")?;
+    for mirror in mirrors.values().flatten() {
+        mirror
+            .parse::<Mirror>()
+            .map_err(|error| garde::Error::new(format!("has a mirror that is none: {error}")))?;
+    }
+    Ok(())
 }
 
 pub(super) fn image_name(name: &str, _: &()) -> garde::Result {

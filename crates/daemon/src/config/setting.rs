@@ -209,6 +209,20 @@ pub(super) const SETTINGS: &[Setting] = &[
         }
     ),
     setting!(
+        "images.mirrors",
+        "SANDKASTEN_IMAGES_MIRRORS",
+        "names of registries, each with a list of mirrors: hosts, each with or without a port and a path (in the \
+         environment as JSON)",
+        |c| list(
+            &c.images.mirrors.iter().map(|(of, own)| format!("{of}: {}", own.join(" "))).collect::<Vec<_>>()
+        ),
+        |c, text| {
+            c.images.mirrors =
+                serde_json::from_str(text).map_err(|error| format!("is not usable: {error}"))?;
+            Ok(())
+        }
+    ),
+    setting!(
         "images.pull_registries",
         "SANDKASTEN_IMAGES_PULL_REGISTRIES",
         "a list of host names, each with a port where references have one",

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sandkasten_api::image::{PullDone, PullImageRequest, PullPhase, PullProgress, RegistryPassword};
 use sandkasten_image::{
     Digest, Download, ImageName, ImageStore, ImportOptions, ImportReport, ImportSource, Progress,
-    UnpackLimits,
 };
 use sandkasten_registry::{
-    Credentials, FetchEvent, PlainHttpHosts, Reference, Registry, RegistryOptions, RemoteImage, Secret,
+    Credentials, Destination, FetchEvent, MirrorOptions, PlainHttpHosts, Reference, Registry,
+    RegistryOptions, Secret,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -92,8 +92,12 @@ impl Pull {
     async fn carry_out(self, observer: Arc<Observer>) -> Result<PullDone, PullError> {
         let Self { images, reference, name, credentials, place } = self;
         let failed = |error| PullError::Fetch { reference: reference.to_string(), source: Box::new(error) };
+        // What is stored on this host for a mirror is no client's.
+        let mirrors = images.config.images.mirrors_of(reference.registry());
+        let mirrors = mirrors.map(|mirror| MirrorOptions { mirror, credentials: Credentials::Anonymous });
         let options = RegistryOptions {
             credentials,
+            mirrors: mirrors.collect(),
             plain_http: PlainHttpHosts::new(&images.config.images.insecure_registries),
             ..RegistryOptions::default()
         };
@@ -102,45 +106,48 @@ impl Pull {
             let reference = reference.clone();
             blocking(move || Ok(Registry::new(&reference, options))).await?.map_err(failed)?
         };
-        let image = registry.find(&reference).await.map_err(failed)?;
+        let on_event = |event| observer.fetched(event);
+        let image = registry.find(&on_event).await.map_err(failed)?;
         let digest = image.digest().to_string();
         if !images.config.allows_image_content(name.as_str(), &digest) {
             return Err(PullError::Content { reference: reference.to_string(), digest, name });
         }
-        let (download, present) = place_for(&images.store, &image).await?;
-        observer.fetching(&image, &present);
-        let on_event = |event| observer.fetched(event);
-        registry.fetch(&image, &present, download.path(), &on_event).await.map_err(failed)?;
-        let store = images.store.clone();
-        let import = {
-            let (name, observer) = (name.clone(), Arc::clone(&observer));
-            move || {
-                // Until it has ended, whoever waits for it.
-                let _place = place;
-                let options = ImportOptions { limits: UnpackLimits::default(), reference: None };
-                let source = ImportSource::Directory(download.path());
-                store
-                    .import(&name, source, &options, &mut |now| observer.unpacked(now))
-                    .map_err(|source| PullError::Import { source })
-            }
-        };
+        // The last of the two to be dropped is the removal.
+        let (removal, download) = begin_download(&images.store).await?;
+        {
+            let is_present = |index| images.store.keep_layer(image.diff_ids(), index, &download);
+            let to = Destination { download: &download, is_present: &is_present };
+            registry.fetch(&image, &to, &on_event).await.map_err(failed)?;
+        }
         observer.unpacking();
+        let (store, importing, seen) = (images.store.clone(), name.clone(), Arc::clone(&observer));
+        let import = move || {
+            // Until it has ended, whoever waits for it.
+            let _place = place;
+            let options = ImportOptions { origin: Some(reference.to_string()), ..ImportOptions::default() };
+            let source = ImportSource::Directory(download.path());
+            let imported = store.import(&importing, source, &options, &mut |now| seen.unpacked(now));
+            drop(download);
+            removal.now();
+            imported.map_err(|source| PullError::Import { source })
+        };
         let report = blocking(import).await?;
         observer.imported(&report);
         Ok(PullDone { image: images.show(name).await?, digest })
     }
 }
 
-/// A download that is removed on a thread that may block, wherever it is dropped.
-struct Fetched(Option<Download>);
+/// Removes a download, on a thread that may block. To be dropped after all others who have it.
+struct Removal(Option<Arc<Download>>);
 
-impl Fetched {
-    fn path(&self) -> &std::path::Path {
-        self.0.as_ref().map_or(std::path::Path::new(""), Download::path)
+impl Removal {
+    /// Removes it at once. To be called on a thread that may block.
+    fn now(mut self) {
+        drop(self.0.take());
     }
 }
 
-impl Drop for Fetched {
+impl Drop for Removal {
     fn drop(&mut self) {
         if let Some(download) = self.0.take() {
             tokio::task::spawn_blocking(move || drop(download));
@@ -148,14 +155,11 @@ impl Drop for Fetched {
     }
 }
 
-/// Makes a place to fetch to, and finds out which layers are here already.
-async fn place_for(store: &ImageStore, image: &RemoteImage) -> Result<(Fetched, Vec<bool>), PullError> {
-    let (store, diff_ids) = (store.clone(), image.diff_ids().to_vec());
+async fn begin_download(store: &ImageStore) -> Result<(Removal, Arc<Download>), PullError> {
+    let store = store.clone();
     blocking(move || {
-        let mut download = store.begin_download()?;
-        let present = store.keep_layers(&diff_ids, &mut download);
-        let present = present.map_err(|source| PullError::KeepLayers { source })?;
-        Ok((Fetched(Some(download)), present))
+        let download = Arc::new(store.begin_download()?);
+        Ok((Removal(Some(Arc::clone(&download))), download))
     })
     .await
 }
@@ -178,17 +182,16 @@ impl Observer {
         Self { progress, received: Mutex::default() }
     }
 
-    fn fetching(&self, image: &RemoteImage, present: &[bool]) {
-        let missing = image.missing_layers(present);
-        self.progress.send_modify(|progress| {
-            progress.phase = PullPhase::Fetching;
-            progress.layers_total = missing.count as u64;
-            progress.bytes_total = missing.bytes;
-        });
-    }
-
     fn fetched(&self, event: FetchEvent) {
         match event {
+            FetchEvent::Skipped { registry, next, why } => {
+                tracing::warn!(registry, next, why, "a mirror did not give an image");
+            }
+            FetchEvent::Begun { layers, bytes } => self.progress.send_modify(|progress| {
+                progress.phase = PullPhase::Fetching;
+                progress.layers_total = layers as u64;
+                progress.bytes_total = bytes;
+            }),
             FetchEvent::Received { layer, bytes } => {
                 let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
                 let before = received.insert(layer, bytes).unwrap_or_default();
@@ -197,7 +200,7 @@ impl Observer {
                 });
             }
             FetchEvent::Finished { .. } => self.progress.send_modify(|progress| progress.layers_done += 1),
-            FetchEvent::Started { .. } | FetchEvent::Retrying { .. } => {}
+            FetchEvent::Started { .. } | FetchEvent::Waiting { .. } | FetchEvent::Retrying { .. } => {}
         }
     }
 

@@ -82,12 +82,6 @@ pub(crate) enum PullError {
     /// There was no place to fetch to.
     #[error(transparent)]
     Begin(#[from] BeginDownloadError),
-    /// It could not be told which layers are here.
-    #[error("look for layers that are here already")]
-    KeepLayers {
-        /// Why.
-        source: io::Error,
-    },
     /// What was fetched could not be made an image of.
     #[error("make an image of what was fetched")]
     Import {
@@ -130,17 +124,16 @@ impl PullError {
         match self {
             Self::Fetch { source, .. } => match **source {
                 FetchError::Space { .. } => Fault::Space,
-                FetchError::Setup { .. } | FetchError::Write { .. } => Fault::Ours,
+                FetchError::Setup { .. }
+                | FetchError::Write { .. }
+                | FetchError::Share { .. }
+                | FetchError::Present { .. } => Fault::Ours,
                 _ => Fault::Registry,
             },
             Self::Stopped => Fault::Registry,
             Self::Content { .. } => Fault::Configuration,
             Self::Import { source } if is_of_the_image(source) => Fault::Registry,
-            Self::Begin(_)
-            | Self::KeepLayers { .. }
-            | Self::Import { .. }
-            | Self::Show(_)
-            | Self::Task { .. } => Fault::Ours,
+            Self::Begin(_) | Self::Import { .. } | Self::Show(_) | Self::Task { .. } => Fault::Ours,
         }
     }
 }
@@ -204,7 +197,10 @@ mod tests {
             (layer(written(io::ErrorKind::ReadOnlyFilesystem)), Fault::Ours),
             (layer(UnpackError::Cancelled), Fault::Ours),
             (layer(UnpackError::Empty), Fault::Registry),
-            (PullError::KeepLayers { source: io::Error::from(io::ErrorKind::PermissionDenied) }, Fault::Ours),
+            (
+                fetch(FetchError::Present { source: io::Error::from(io::ErrorKind::PermissionDenied) }),
+                Fault::Ours,
+            ),
         ] {
             assert_eq!(error.fault(), fault, "{error:?}");
         }

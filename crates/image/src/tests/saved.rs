@@ -288,7 +288,7 @@ fn all_layers_of_an_image_together_have_the_longest_time_of_one() {
     require_root!();
     let fixture = Fixture::new();
     let limits = UnpackLimits { max_duration: Duration::from_millis(1500), ..UnpackLimits::default() };
-    let options = ImportOptions { limits, reference: None };
+    let options = ImportOptions { limits, ..ImportOptions::default() };
     let archive = pack(&image("x").layout());
     let source = ImportSource::Stream(Box::new(archive.as_slice()));
     // Each of the two layers takes most of the time.

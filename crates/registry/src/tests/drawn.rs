@@ -107,8 +107,10 @@ fn look(text: &str, reference: &Reference, seed: u64) {
     }
     // What is asked for is on the host that answers for the registry, and below its path.
     // A number that is no address is refused here.
-    let Ok(registry) = crate::Registry::new(reference, RegistryOptions::default()) else { return };
-    let url = registry.transport.url("manifests/1");
+    let Ok(repository) = crate::repository::Repository::new(reference, RegistryOptions::default()) else {
+        return;
+    };
+    let url = repository.transport.url("manifests/1");
     assert_eq!(url.path(), format!("/v2/{}/manifests/1", reference.path()), "seed {seed}: {url}");
     assert!(
         url.username().is_empty() && url.query().is_none() && url.fragment().is_none(),

@@ -2,9 +2,11 @@
 
 mod drawn;
 mod hostile;
+mod mirrors;
 mod pulling;
 mod secrets;
 mod server;
+mod sharing;
 mod stored;
 
 use std::path::Path;
@@ -13,14 +15,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use sandkasten_image::Digest;
 use sandkasten_image::documents::{OCI_MANIFEST, Platform};
+use sandkasten_image::{Digest, ImageStore};
 use serde_json::{Value, json};
 use server::{Asked, Server};
 
 use crate::{
-    Credentials, FetchError, FetchEvent, Patience, PlainHttpHosts, Reference, Registry, RegistryOptions,
-    RemoteImage, Secret,
+    Credentials, Destination, FetchError, FetchEvent, Patience, PlainHttpHosts, Reference, Registry,
+    RegistryOptions, RemoteImage, Secret,
 };
 
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
@@ -105,16 +107,37 @@ const BASIC: &str = "Basic bWU6aHVudGVyMg==";
 
 async fn find(server: &Server, options: RegistryOptions) -> Result<RemoteImage, FetchError> {
     let reference: Reference = format!("{}/app:1", server.address).parse().unwrap();
-    Registry::new(&reference, options)?.find(&reference).await
+    Registry::new(&reference, options)?.find(&|_| {}).await
 }
 
 /// Pulls all of it into a directory.
 async fn pull(server: &Server, options: RegistryOptions, into: &Path) -> Result<Vec<FetchEvent>, FetchError> {
-    let reference: Reference = format!("{}/app:1", server.address).parse().unwrap();
-    let registry = Registry::new(&reference, options)?;
-    let image = registry.find(&reference).await?;
+    pull_by(&format!("{}/app:1", server.address), options, into).await
+}
+
+async fn pull_by(
+    reference: &str,
+    options: RegistryOptions,
+    into: &Path,
+) -> Result<Vec<FetchEvent>, FetchError> {
+    let store = ImageStore::open(&into.join("data")).unwrap();
+    let registry = Registry::new(&reference.parse().unwrap(), options)?;
     let events = Mutex::new(Vec::new());
-    registry.fetch(&image, &[], into, &|event| events.lock().unwrap().push(event)).await?;
+    let on_event = |event| events.lock().unwrap().push(event);
+    let image = registry.find(&on_event).await?;
+    let download = store.begin_download().unwrap();
+    registry
+        .fetch(&image, &Destination { download: &download, is_present: &|_| Ok(false) }, &on_event)
+        .await?;
+    let blobs = into.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    for blob in std::fs::read_dir(download.path().join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap();
+        std::fs::copy(blob.path(), blobs.join(blob.file_name())).unwrap();
+    }
+    drop(download);
+    let left = std::fs::read_dir(into.join("data/layers")).unwrap().count();
+    assert_eq!(left, 0, "something is left");
     Ok(events.into_inner().unwrap())
 }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use sandkasten_image::Digest;
 use sandkasten_image::documents::{OCI_INDEX, OCI_MANIFEST};
+use sandkasten_image::{Digest, ImageStore};
 
 use super::server::{Server, cut_off};
 use super::{TestImage, blob, index, options, pull, redirect, status, this_machine, typed};
-use crate::{FetchError, FetchEvent, Reference, Registry};
+use crate::{Destination, FetchError, FetchEvent, Reference, Registry};
 
 #[tokio::test]
 async fn an_image_arrives_as_a_layout_with_each_layer_once() {
@@ -35,9 +35,11 @@ async fn layers_that_are_present_are_not_asked_for() {
     let directory = tempfile::tempdir().unwrap();
     let reference: Reference = format!("{}/app:1", server.address).parse().unwrap();
     let registry = Registry::new(&reference, options(&[&server])).unwrap();
-    let found = registry.find(&reference).await.unwrap();
+    let found = registry.find(&|_| {}).await.unwrap();
     assert_eq!(found.diff_ids(), [Digest::of(b"one"), Digest::of(b"two")]);
-    registry.fetch(&found, &[true, false], directory.path(), &|_| {}).await.unwrap();
+    let download = ImageStore::open(directory.path()).unwrap().begin_download().unwrap();
+    let to = Destination { download: &download, is_present: &|index| Ok(index == 0) };
+    registry.fetch(&found, &to, &|_| {}).await.unwrap();
     let asked: Vec<String> = server.asked().into_iter().map(|asked| asked.path).collect();
     assert!(!asked.contains(&image.layer_path(0)) && asked.contains(&image.layer_path(1)), "{asked:?}");
 }
@@ -150,7 +152,7 @@ async fn who_cannot_be_reached_is_asked_again_only_after_somebody_has_answered()
     patient.patience.pause = Duration::from_secs(3600);
     let reference: Reference = format!("{nobody}/app:1").parse().unwrap();
     let registry = Registry::new(&reference, patient).unwrap();
-    let found = tokio::time::timeout(Duration::from_secs(60), registry.find(&reference)).await;
+    let found = tokio::time::timeout(Duration::from_secs(60), registry.find(&|_| {})).await;
     let error = found.expect("it is not tried again").unwrap_err();
     assert!(matches!(error, FetchError::Request { .. }), "{error}");
 
@@ -193,7 +195,7 @@ async fn a_digest_is_asked_for_by_itself_and_is_checked() {
         })
         .await;
         let reference: Reference = format!("{}/app:other@{digest}", server.address).parse().unwrap();
-        let found = Registry::new(&reference, options(&[&server])).unwrap().find(&reference).await;
+        let found = Registry::new(&reference, options(&[&server])).unwrap().find(&|_| {}).await;
         assert_eq!(server.asked()[0].path, format!("/v2/app/manifests/{digest}"));
         match found {
             Ok(found) => assert!(works && found.digest() == digest),

@@ -1,5 +1,6 @@
 //! `image build`: what Dockerfiles come to, and what hostile ones do not.
 
+mod bases;
 mod cache;
 mod copies;
 mod ends;
@@ -27,6 +28,8 @@ const PROGRAMS: [&str; 21] = [
 struct Kitchen<'a> {
     daemon: &'a TestDaemon,
     context: tempfile::TempDir,
+    /// Where images are pulled from, where they are.
+    registries: Vec<(&'static str, String)>,
 }
 
 /// How a build ended.
@@ -41,7 +44,7 @@ impl<'a> Kitchen<'a> {
     /// With the image `base` to build on.
     fn new(daemon: &'a TestDaemon) -> Self {
         import(daemon, "base", &RootArchive::of_programs(&PROGRAMS).path());
-        Self { daemon, context: tempfile::tempdir().expect("a directory") }
+        Self { daemon, context: tempfile::tempdir().expect("a directory"), registries: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -61,7 +64,9 @@ impl<'a> Kitchen<'a> {
         let mut arguments = vec!["image", "build"];
         arguments.extend(options);
         arguments.push(&context);
-        self.daemon.command(&arguments)
+        let mut command = self.daemon.command(&arguments);
+        command.envs(self.registries.iter().cloned());
+        command
     }
 
     /// Builds the image `made` of a Dockerfile.
@@ -107,9 +112,11 @@ impl<'a> Kitchen<'a> {
             let Ok(entries) = fs::read_dir(data.join(directory)) else { continue };
             let names =
                 entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
-            left.extend(names.filter(|name| {
-                name.starts_with(".tmp") || name.starts_with(".claim") || name.starts_with("private-")
-            }));
+            left.extend(
+                names.filter(|name| {
+                    (name.starts_with('.') && name != ".lock") || name.starts_with("private-")
+                }),
+            );
         }
         left
     }

@@ -50,13 +50,14 @@ fn images_are_found_by_their_names_here_and_what_is_missing_is_known_first() {
         }
         let missing = kitchen.build(
             "FROM base\nRUN echo has run\nFROM base\nCOPY --from=debian:12 /x /x\nCOPY --from=0 /x /x",
-            &[],
+            &["--pull", "never"],
         );
         missing.failed(4, &["Dockerfile:4: the image debian:12 is not present", "sandkasten image import"]);
         assert!(!missing.has("has run"), "{missing:?}");
         kitchen
-            .build("FROM ghcr.io/a/b:1\n", &[])
-            .failed(4, &["\"ghcr.io/a/b:1\" is no name of an image here"]);
+            .build("FROM ghcr.io/a/b:1\n", &["--pull", "never"])
+            .failed(4, &["the image ghcr.io/a/b:1 is not present"]);
+        kitchen.build("FROM ghcr.io/A:b:1\n", &[]).failed(4, &["\"ghcr.io/A:b:1\" is no reference"]);
         kitchen.build("FROM host\nRUN x", &[]).failed(4, &["nothing can be built on it"]);
         kitchen.build("FROM scratch\nRUN [\"/x\"]", &[]).failed(4, &["no files yet"]);
         kitchen.build("FROM scratch\nENV A=1", &[]).failed(4, &["not one file"]);

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 
 use clap::Args;
 use sandkasten_image::{
-    ImageName, ImageStore, ImportError, ImportOptions, ImportReport, ImportSource, UnpackError, UnpackLimits,
+    ImageName, ImageStore, ImportError, ImportOptions, ImportReport, ImportSource, UnpackError,
 };
 
 use super::import;
@@ -75,7 +75,7 @@ impl DebianArguments {
             ));
         };
         let source = ImportSource::Stream(Box::new(Made { archive: Some(archive), child: Some(child) }));
-        let options = ImportOptions { limits: UnpackLimits::default(), reference: None };
+        let options = ImportOptions::default();
         let mut progress = ProgressLine::new();
         let imported = store.import(name, source, &options, &mut |now| {
             let entries = human::grouped(now.entries);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use clap::Args;
 use sandkasten_image::{
     ImageName, ImageStore, ImportError, ImportOptions, ImportReport, ImportSource, OpenSourceError,
-    ReadImageError, UnpackError, UnpackLimits,
+    ReadImageError, UnpackError,
 };
 
 use crate::cli_error::{CliError, Exit};
@@ -44,7 +44,7 @@ pub(super) fn run(store: &ImageStore, arguments: &ImportArguments) -> Result<Exi
     let mut progress = ProgressLine::new();
     let path = arguments.source.as_ref().or(arguments.tar.as_ref()).map_or(Path::new("-"), PathBuf::as_path);
     let source = open(path)?;
-    let options = ImportOptions { limits: UnpackLimits::default(), reference: arguments.reference.clone() };
+    let options = ImportOptions { reference: arguments.reference.clone(), ..ImportOptions::default() };
     let result = store.import(&arguments.name, source, &options, &mut |now| {
         let entries = human::grouped(now.entries);
         progress.show(|| format!("importing: {entries} entries, {}", human::bytes(now.archive_bytes)));

@@ -9,6 +9,7 @@ mod prune;
 mod pull;
 mod pull_progress;
 mod rm;
+mod stop;
 mod validate;
 
 pub(super) use pull::{Pull, known_credentials, name_of};

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Args;
-use sandkasten_daemon::config::Config;
-use sandkasten_image::{
-    Download, ImageName, ImageStore, ImportOptions, ImportReport, ImportSource, UnpackLimits,
-};
+use sandkasten_daemon::config::{Config, ImagesConfig};
+use sandkasten_image::{Download, ImageName, ImageStore, ImportOptions, ImportReport, ImportSource};
 use sandkasten_registry::{
-    Credentials, FetchError, PlainHttpHosts, Reference, Registry, RegistryOptions, Secret, stored_credentials,
+    Credentials, Destination, FetchError, MirrorOptions, OnEvent, PlainHttpHosts, Reference, Registry,
+    RegistryOptions, Secret, stored_credentials,
 };
 use tokio::runtime::Handle;
 
 use super::import;
 use super::pull_progress::PullProgress;
+use super::stop::Stop;
 use crate::cli_error::{CliError, Exit};
 use crate::progress_line::ProgressLine;
 use crate::{human, output};
@@ -45,14 +45,17 @@ pub(crate) struct PullArguments {
 }
 
 /// What is to be pulled.
-#[derive(Debug)]
 pub(crate) struct Pull<'a> {
     pub(crate) reference: &'a Reference,
     /// What it is called here.
     pub(crate) name: &'a ImageName,
     pub(crate) credentials: Credentials,
-    /// The registries that are spoken to without TLS.
-    pub(crate) plain_http: &'a [String],
+    /// What the configuration says of registries.
+    pub(crate) images: &'a ImagesConfig,
+    /// What may end it, where that is not the end of the process.
+    pub(crate) stop: Option<&'a Stop>,
+    /// Nothing is said of how far it is.
+    pub(crate) quiet: bool,
 }
 
 /// Pulls an image and prints its name. To be called on a thread that may block.
@@ -69,8 +72,9 @@ pub(super) fn run(
         None => name_of(reference)?,
     };
     let credentials = credentials(runtime, arguments)?;
-    let plain_http = &config.images.insecure_registries;
-    let report = Pull { reference, name: &name, credentials, plain_http }.carry_out(store, runtime)?;
+    let report =
+        Pull { reference, name: &name, credentials, images: &config.images, stop: None, quiet: false }
+            .carry_out(store, runtime)?;
     for remark in import::remarks(&report) {
         output::note(&remark);
     }
@@ -85,60 +89,111 @@ impl Pull<'_> {
     /// # Errors
     /// Nothing has changed then.
     pub(crate) fn carry_out(self, store: &ImageStore, runtime: &Handle) -> Result<ImportReport, CliError> {
-        let Self { reference, name, credentials, plain_http } = self;
-        let what = || format!("cannot pull {reference} as image {name}");
+        let Self { reference, name, .. } = self;
         if name.is_reserved() {
             return Err(CliError {
-                what: what(),
+                what: self.what(),
                 why: format!("the name {name} is reserved for the built-in image"),
                 hint: "choose another name for it with --name".to_owned(),
                 exit: Exit::Refused,
             });
         }
-        let mut download = store
-            .begin_download()
-            .map_err(|error| CliError::ours(what(), &error, "check data_dir and the space on its disk"))?;
-        let options = RegistryOptions {
-            credentials,
-            plain_http: PlainHttpHosts::new(plain_http),
-            ..RegistryOptions::default()
-        };
-        let failed = |error: FetchError| {
-            let (hint, exit) = advice(&error);
-            CliError { what: what(), why: error.with_root_cause(), hint: hint.to_owned(), exit }
-        };
-        let registry = Registry::new(reference, options).map_err(failed)?;
-        let image = runtime.block_on(registry.find(reference)).map_err(failed)?;
-        let present = store
-            .keep_layers(image.diff_ids(), &mut download)
-            .map_err(|error| CliError::ours(what(), &error, "check data_dir; nothing was changed"))?;
+        let download = store.begin_download().map_err(|error| {
+            CliError::ours(self.what(), &error, "check data_dir and the space on its disk")
+        })?;
+        let registry =
+            Registry::new(reference, self.options(runtime)?).map_err(|error| self.failed(&error))?;
         let progress = PullProgress::new();
-        let on_event = |event| progress.show(&event);
-        let result = runtime.block_on(registry.fetch(&image, &present, download.path(), &on_event));
+        let on_event = |event| {
+            if !self.quiet {
+                progress.show(&event);
+            }
+        };
+        let fetched = runtime.block_on(async {
+            tokio::select! {
+                fetched = fetch(&registry, store, &download, &on_event) => Some(fetched),
+                () = self.stopped() => None,
+            }
+        });
         progress.clear();
-        result.map_err(failed)?;
-        unpack(store, name, &download, &what)
+        match fetched {
+            Some(fetched) => fetched.map_err(|error| self.failed(&error))?,
+            None => return Err(self.interrupted()),
+        }
+        self.unpack(store, &download)
+    }
+
+    fn options(&self, runtime: &Handle) -> Result<RegistryOptions, CliError> {
+        let mut mirrors = Vec::new();
+        for mirror in self.images.mirrors_of(self.reference.registry()) {
+            let credentials = known_credentials(runtime, &mirror.reference(self.reference))?;
+            mirrors.push(MirrorOptions { mirror, credentials });
+        }
+        Ok(RegistryOptions {
+            credentials: self.credentials.clone(),
+            mirrors,
+            plain_http: PlainHttpHosts::new(&self.images.insecure_registries),
+            ..RegistryOptions::default()
+        })
+    }
+
+    fn unpack(&self, store: &ImageStore, download: &Download) -> Result<ImportReport, CliError> {
+        let mut line = ProgressLine::new();
+        let options = ImportOptions { origin: Some(self.reference.to_string()), ..ImportOptions::default() };
+        let source = ImportSource::Directory(download.path());
+        let result = store.import(self.name, source, &options, &mut |now| {
+            if !self.quiet {
+                let entries = human::grouped(now.entries);
+                line.show(|| format!("unpacking: {entries} entries, {}", human::bytes(now.archive_bytes)));
+            }
+            if self.is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        drop(line);
+        result.map_err(|error| {
+            let (hint, exit) = import::advice(&error);
+            CliError { exit, ..CliError::ours(self.what(), &error, hint) }
+        })
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.is_some_and(|stop| stop.interrupt().is_some())
+    }
+
+    async fn stopped(&self) {
+        match self.stop {
+            Some(stop) => stop.wait().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn what(&self) -> String {
+        format!("cannot pull {} as image {}", self.reference, self.name)
+    }
+
+    fn failed(&self, error: &FetchError) -> CliError {
+        let (hint, exit) = advice(error);
+        CliError { what: self.what(), why: error.with_root_cause(), hint: hint.to_owned(), exit }
+    }
+
+    fn interrupted(&self) -> CliError {
+        CliError {
+            what: self.what(),
+            why: "it was interrupted".to_owned(),
+            hint: "nothing was changed".to_owned(),
+            exit: Exit::Ours,
+        }
     }
 }
 
-fn unpack(
+async fn fetch(
+    registry: &Registry,
     store: &ImageStore,
-    name: &ImageName,
     download: &Download,
-    what: &dyn Fn() -> String,
-) -> Result<ImportReport, CliError> {
-    let mut line = ProgressLine::new();
-    let options = ImportOptions { limits: UnpackLimits::default(), reference: None };
-    let result = store.import(name, ImportSource::Directory(download.path()), &options, &mut |now| {
-        let entries = human::grouped(now.entries);
-        line.show(|| format!("unpacking: {entries} entries, {}", human::bytes(now.archive_bytes)));
-        ControlFlow::Continue(())
-    });
-    drop(line);
-    result.map_err(|error| {
-        let (hint, exit) = import::advice(&error);
-        CliError { exit, ..CliError::ours(what(), &error, hint) }
-    })
+    on_event: OnEvent<'_>,
+) -> Result<(), FetchError> {
+    let image = registry.find(on_event).await?;
+    let is_present = |index| store.keep_layer(image.diff_ids(), index, download);
+    registry.fetch(&image, &Destination { download, is_present: &is_present }, on_event).await
 }
 
 /// Returns what an image is called here where nobody says otherwise.
@@ -231,7 +286,10 @@ const fn advice(error: &FetchError) -> (&'static str, Exit) {
         | FetchError::Duration { .. }
         | FetchError::Status { .. } => ("try again later; nothing was changed", Exit::Unreachable),
         FetchError::Setup { .. } => ("install ca-certificates; nothing was changed", Exit::Ours),
-        FetchError::Space { .. } | FetchError::Write { .. } => {
+        FetchError::Space { .. }
+        | FetchError::Write { .. }
+        | FetchError::Share { .. }
+        | FetchError::Present { .. } => {
             ("check the space on the disk of data_dir; nothing was changed", Exit::Ours)
         }
         _ => ("the registry is broken or lies: ask whoever runs it; nothing was changed", Exit::Refused),

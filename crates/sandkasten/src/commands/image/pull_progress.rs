@@ -49,13 +49,15 @@ impl PullProgress {
                 }
             }
             FetchEvent::Retrying { layer, why } => {
-                let text = format!("{}: trying again: {why}", short(layer));
-                match &self.bars {
-                    // Only what the terminal does not take is an error, and there is nowhere else to say it.
-                    Some(bars) => drop(bars.println(text)),
-                    None => output::note(&text),
-                }
+                self.say(&format!("{}: trying again: {why}", short(layer)))
             }
+            FetchEvent::Waiting { layer } => {
+                self.say(&format!("{}: another pull is fetching it", short(layer)));
+            }
+            FetchEvent::Skipped { registry, next, why } => {
+                self.say(&format!("asking {next}, as {registry} does not give it: {why}"));
+            }
+            FetchEvent::Begun { .. } => {}
             FetchEvent::Finished { layer } => match layers.remove(layer) {
                 Some(Layer { bar: Some(bar), .. }) => bar.finish(),
                 found => {
@@ -63,6 +65,15 @@ impl PullProgress {
                     output::note(&format!("{}: fetched {}", short(layer), human::bytes(size)));
                 }
             },
+        }
+    }
+
+    /// Says a line, above the bars where there are some.
+    fn say(&self, text: &str) {
+        match &self.bars {
+            // Only what the terminal does not take is an error, and there is nowhere else to say it.
+            Some(bars) => drop(bars.println(text)),
+            None => output::note(text),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use sandkasten_daemon::config::ImagesConfig;
 use sandkasten_image::{ImageName, ImageStore, ResolveImageError};
 use sandkasten_registry::Reference;
 use tokio::runtime::Handle;
@@ -114,7 +115,10 @@ fn find_or_pull(store: &ImageStore, runtime: &Handle, text: &str) -> Result<Take
         reference: &reference,
         name: &name,
         credentials: known_credentials(runtime, &reference)?,
-        plain_http: &[],
+        // There is no configuration yet.
+        images: &ImagesConfig::default(),
+        stop: None,
+        quiet: false,
     };
     let report = pull.carry_out(store, runtime)?;
     Ok(TakenImage { name: name.to_string(), remark: human::bytes(report.summary.bytes) })

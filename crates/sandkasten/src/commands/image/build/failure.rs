@@ -2,7 +2,8 @@
 
 use sandkasten_build::Problem;
 use sandkasten_daemon::{BuildStepError, OpenBuildError};
-use sandkasten_image::{BuildError, ImportError};
+use sandkasten_image::{BuildError, ImportError, ListImagesError, ResolveImageError};
+use sandkasten_registry::ParseReferenceError;
 
 use crate::cli_error::{CliError, Exit, with_causes};
 use crate::table::printable;
@@ -27,10 +28,18 @@ pub(super) enum Reason {
     Sandboxes(#[from] OpenBuildError),
     #[error(transparent)]
     Step(#[from] BuildStepError),
-    #[error("{name:?} is no name of an image here")]
-    ImageName { name: String },
+    #[error(transparent)]
+    Reference(ParseReferenceError),
     #[error("the image {name} is not present")]
     NoImage { name: String },
+    #[error("the image {name} is not present, and cannot be pulled: {}", error.why)]
+    NotPulled { name: String, error: Box<CliError> },
+    #[error("there are images with all names that {reference} could have here")]
+    NoFreeName { reference: String },
+    #[error("look for an image")]
+    Find(#[from] ResolveImageError),
+    #[error("look for an image by what it was pulled by")]
+    List(#[from] ListImagesError),
     #[error("there is nothing to run it with: the stage has no files yet")]
     NothingToRun,
     #[error("{command} ended with status {status}")]
@@ -65,11 +74,23 @@ impl Failure {
 }
 
 impl Reason {
-    fn advice(&self) -> (&'static str, Exit) {
-        const IMPORT: &str = "fetch it first: `sandkasten image pull --name NAME REFERENCE`, then FROM NAME; or `sandkasten image import`";
+    fn advice(&self) -> (&str, Exit) {
         match self {
             Self::Problem(problem) => (problem.advice(), Exit::Refused),
-            Self::ImageName { .. } | Self::NoImage { .. } => (IMPORT, Exit::Refused),
+            Self::Reference(_) => {
+                ("name an image as `sandkasten image pull` takes it, or one that is here", Exit::Refused)
+            }
+            Self::NoImage { .. } => (
+                "fetch it first, by `sandkasten image pull` or `sandkasten image import`, or leave --pull never out",
+                Exit::Refused,
+            ),
+            Self::NotPulled { error, .. } => (&error.hint, error.exit),
+            Self::NoFreeName { .. } => (
+                "pull it by `sandkasten image pull --name NAME`; it is found then by what it was pulled by",
+                Exit::Refused,
+            ),
+            Self::Find(_) => ("import or pull the image again", Exit::Refused),
+            Self::List(_) => ("check data_dir", Exit::Ours),
             Self::NothingToRun => ("COPY a program into it first, or begin FROM an image", Exit::Refused),
             Self::Status { .. } => {
                 ("correct the step; those before it are kept for the next build", Exit::Refused)

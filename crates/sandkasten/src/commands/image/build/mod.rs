@@ -1,9 +1,9 @@
 //! `image build`: an image out of a Dockerfile and a directory of files. Needs no daemon: each RUN has a sandbox of its own, in this
 //! process.
 
+mod base;
 mod failure;
 mod stage;
-mod stop;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,11 +21,12 @@ use serde::Serialize;
 
 use super::debian::DebianArguments;
 use super::import;
+use super::stop::Stop;
 use crate::cli_error::{CliError, Exit};
 use crate::{environment_argument, human, output};
 
+use base::WhenToPull;
 use stage::Build;
-use stop::Stop;
 
 /// Arguments of `image build`.
 #[derive(Debug, Args)]
@@ -49,6 +50,10 @@ pub(crate) struct BuildArguments {
     /// Run every step, whatever was built before
     #[arg(long)]
     no_cache: bool,
+
+    /// Which images of FROM and COPY --from to pull: those that are not here, those that were pulled anew as well, or none
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = WhenToPull::Missing)]
+    pull: WhenToPull,
 
     /// How long one RUN may take, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=604_800))]
@@ -209,6 +214,7 @@ fn prepare_and_build(
         stop,
         quiet: arguments.quiet,
         no_cache: arguments.no_cache,
+        pull: arguments.pull,
         timeout: Duration::from_secs(arguments.timeout),
         sandboxes: None,
         images: BTreeMap::new(),

@@ -17,8 +17,9 @@ use sandkasten_image::{
 };
 use tokio::runtime::Handle;
 
+use super::super::stop::Stop;
+use super::base::WhenToPull;
 use super::failure::{Failure, Reason};
-use super::stop::Stop;
 use crate::output;
 use crate::table::printable;
 
@@ -39,6 +40,7 @@ pub(super) struct Build<'a> {
     pub(super) stop: &'a Stop,
     pub(super) quiet: bool,
     pub(super) no_cache: bool,
+    pub(super) pull: WhenToPull,
     pub(super) timeout: Duration,
     /// Made for the first RUN that is not cached.
     pub(super) sandboxes: Option<Arc<BuildSandboxes>>,
@@ -105,28 +107,6 @@ impl<'a> Build<'a> {
             }
         }
         Ok(())
-    }
-
-    fn hold_image(&mut self, name: &str) -> Result<(), Reason> {
-        if !self.images.contains_key(name) {
-            let opened = self.open_image(name)?;
-            self.images.insert(name.to_owned(), opened);
-        }
-        Ok(())
-    }
-
-    fn open_image(&self, name: &str) -> Result<(StageLayers<'a>, BuiltConfig), Reason> {
-        let mut known = false;
-        for candidate in candidates(name) {
-            let Ok(candidate) = candidate.parse::<ImageName>() else { continue };
-            known = true;
-            match self.store.stage_of_image(&candidate) {
-                Err(BuildError::NotPresent { .. }) => {}
-                other => return Ok(other?),
-            }
-        }
-        let name = name.to_owned();
-        Err(if known { Reason::NoImage { name } } else { Reason::ImageName { name } })
     }
 
     fn stage(&mut self, place: usize) -> Result<Stage<'a>, Failure> {
@@ -337,27 +317,11 @@ impl<'a> Build<'a> {
         self.say(&format!("{} {cached}{}", current.label, printable(&shortened(current.text))));
     }
 
-    fn say(&self, text: &str) {
+    pub(super) fn say(&self, text: &str) {
         if !self.quiet {
             output::note(text);
         }
     }
-}
-
-/// The names under which an image may be here: with and without the tag that everybody implies, and without the registry that
-/// everybody implies.
-fn candidates(name: &str) -> Vec<String> {
-    let mut candidates = vec![name.to_owned()];
-    let short = ["docker.io/library/", "docker.io/", "library/"];
-    candidates.extend(short.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned));
-    for name in candidates.clone() {
-        match name.strip_suffix(":latest") {
-            Some(bare) => candidates.push(bare.to_owned()),
-            None if !name.contains(':') => candidates.push(format!("{name}:latest")),
-            None => {}
-        }
-    }
-    candidates
 }
 
 fn item(source: &CopySource) -> Result<CopyItem, Reason> {

@@ -1,4 +1,4 @@
-//! Ctrl-C during a build: heard on the runtime, and looked at by what blocks.
+//! Ctrl-C during work on an image: heard on the runtime, and looked at by what blocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use tokio::sync::watch;
 use crate::cli_error::CliError;
 use crate::interrupt::{Interrupt, Interrupts};
 
-/// Whether the build is to end.
-pub(super) struct Stop {
+/// Whether the work is to end.
+pub(crate) struct Stop {
     go_on: Arc<AtomicBool>,
     told: watch::Receiver<Option<Interrupt>>,
 }
@@ -43,7 +43,7 @@ impl Stop {
         *self.told.borrow()
     }
 
-    /// Waits until the build is to end.
+    /// Waits until the work is to end.
     pub(super) async fn wait(&self) {
         let mut told = self.told.clone();
         if told.wait_for(Option::is_some).await.is_err() {
