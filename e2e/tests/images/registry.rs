@@ -83,7 +83,7 @@ impl TestRegistry {
         directory
     }
 
-    fn pull(&self, daemon: &TestDaemon, options: &[&str], password: Option<&str>) -> Output {
+    pub(crate) fn pull(&self, daemon: &TestDaemon, options: &[&str], password: Option<&str>) -> Output {
         let reference = format!("{}/team/app:1", self.address);
         let mut command = daemon.command(&["image", "pull", &reference]);
         command.args(options).env("SANDKASTEN_IMAGES_INSECURE_REGISTRIES", &self.address);

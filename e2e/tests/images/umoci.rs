@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sandkasten_api::session::CreateSessionRequest;
-use sandkasten_e2e::{LayerArchive, LayeredImage, RootArchive, TestSession, with_daemon};
+use sandkasten_e2e::{LayerArchive, LayeredImage, RootArchive, TestDaemon, TestSession, with_daemon};
 use tar::EntryType;
 
+use crate::registry::{TestRegistry, said};
 use crate::whole_way::import;
 
 /// Every oddity that layers may have and both must make the same of.
@@ -87,52 +88,72 @@ const LISTING: &str =
     "cd /odd; find . -type d -printf '%p %y %m %U:%G\\n' -o -printf '%p %y %m %U:%G %n %s %T@ %l\\n' | sort";
 const CONTENTS: &str = "cd /odd; find . -type f -print0 | sort -z | xargs -0 sha256sum";
 
-#[test]
-fn a_session_sees_the_tree_that_umoci_unpacks() {
+/// The odd image as a layout, and the tree that umoci makes of it; none where umoci is not there.
+#[allow(clippy::print_stdout, reason = "whoever runs the tests has to see what was skipped")]
+fn unpacked(directory: &Path) -> Option<(PathBuf, BTreeMap<String, String>)> {
     if Command::new("umoci").arg("--version").output().is_err() {
         println!("SKIP: this host has no umoci, which unpacks images by itself");
-        return;
+        return None;
     }
-    let directory = tempfile::tempdir().expect("a directory");
-    let layout = directory.path().join("layout");
+    let layout = directory.join("layout");
     odd_layers().write_layout(&layout);
-    let bundle = directory.path().join("bundle");
+    let bundle = directory.join("bundle");
     let image = format!("{}:test", layout.display());
     let unpacked =
         Command::new("umoci").args(["unpack", "--image", &image]).arg(&bundle).output().expect("umoci runs");
     assert!(unpacked.status.success(), "{}", String::from_utf8_lossy(&unpacked.stderr));
     let theirs = tree(&bundle.join("rootfs/odd"));
+    Some((layout, theirs))
+}
+
+#[test]
+fn a_session_sees_the_tree_that_umoci_unpacks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let Some((layout, theirs)) = unpacked(directory.path()) else { return };
     with_daemon(async |daemon| {
         import(daemon, "odd", &layout);
-        let client = daemon.client();
-        let request =
-            CreateSessionRequest { image: Some("odd".to_owned()), ..CreateSessionRequest::default() };
-        let session =
-            TestSession { id: client.create_session(&request).await.expect("a session").id, client };
-        let listed = session.output(LISTING).await;
-        let contents = session.output(CONTENTS).await;
-        let hashes: BTreeMap<&str, &str> = contents
-            .lines()
-            .filter_map(|line| line.split_once("  "))
-            .map(|(hash, name)| (name, hash))
-            .collect();
-        let ours: BTreeMap<String, String> = listed
-            .lines()
-            .filter_map(|line| line.split_once(' '))
-            .map(|(name, what)| {
-                let hash = hashes.get(name).copied().unwrap_or_default();
-                (name.to_owned(), format!("{} {hash}", what.trim_end()).trim_end().to_owned())
-            })
-            .collect();
-        assert!(ours.len() > 60, "{ours:#?}");
-        let all: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-        let different: Vec<String> = all
-            .into_iter()
-            .filter(|name| ours.get(*name) != theirs.get(*name))
-            .map(|name| format!("{name}: {:?}, umoci {:?}", ours.get(name), theirs.get(name)))
-            .collect();
-        assert!(different.is_empty(), "{different:#?}");
+        compare(daemon, "odd", &theirs).await;
     });
+}
+
+#[test]
+fn a_session_of_a_pulled_image_sees_the_tree_that_umoci_unpacks() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let Some((layout, theirs)) = unpacked(directory.path()) else { return };
+    let Some(registry) = TestRegistry::start(None) else { return };
+    with_daemon(async |daemon| {
+        registry.push(&layout);
+        let pulled = registry.pull(daemon, &["--name", "odd"], None);
+        assert_eq!(pulled.status.code(), Some(0), "{}", said(&pulled));
+        compare(daemon, "odd", &theirs).await;
+    });
+}
+
+/// Holds what a session of an image sees against what umoci has unpacked.
+async fn compare(daemon: &TestDaemon, image: &str, theirs: &BTreeMap<String, String>) {
+    let client = daemon.client();
+    let request = CreateSessionRequest { image: Some(image.to_owned()), ..CreateSessionRequest::default() };
+    let session = TestSession { id: client.create_session(&request).await.expect("a session").id, client };
+    let listed = session.output(LISTING).await;
+    let contents = session.output(CONTENTS).await;
+    let hashes: BTreeMap<&str, &str> =
+        contents.lines().filter_map(|line| line.split_once("  ")).map(|(hash, name)| (name, hash)).collect();
+    let ours: BTreeMap<String, String> = listed
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(name, what)| {
+            let hash = hashes.get(name).copied().unwrap_or_default();
+            (name.to_owned(), format!("{} {hash}", what.trim_end()).trim_end().to_owned())
+        })
+        .collect();
+    assert!(ours.len() > 60, "{ours:#?}");
+    let all: std::collections::BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+    let different: Vec<String> = all
+        .into_iter()
+        .filter(|name| ours.get(*name) != theirs.get(*name))
+        .map(|name| format!("{name}: {:?}, umoci {:?}", ours.get(name), theirs.get(name)))
+        .collect();
+    assert!(different.is_empty(), "{different:#?}");
 }
 
 /// Lists a directory as `find` and `sha256sum` do in the session.
