@@ -223,16 +223,17 @@ impl Sessions {
     /// [`SessionError::NotFound`], [`SessionError::Expired`] or [`SessionError::NotRunning`].
     pub(crate) async fn find(&self, id: &SessionId) -> Result<Arc<LiveSession>, SessionError> {
         if let Some(session) = self.live(id) {
-            return Ok(session);
+            // One that is being cleared away is live no more.
+            return match session.end_status() {
+                None => Ok(session),
+                Some(status) => Err(SessionError::of_ended(id, status)),
+            };
         }
-        match self.inner.store.find(id).await?.map(|row| row.status) {
-            None => Err(SessionError::NotFound { id: id.clone() }),
-            Some(SessionStatus::Expired) => Err(SessionError::Expired { id: id.clone() }),
-            Some(SessionStatus::Running) => {
-                Err(SessionError::NotRunning { id: id.clone(), status: SessionStatus::Crashed })
-            }
-            Some(status) => Err(SessionError::NotRunning { id: id.clone(), status }),
-        }
+        Err(match self.inner.store.find(id).await?.map(|row| row.status) {
+            None => SessionError::NotFound { id: id.clone() },
+            Some(SessionStatus::Running) => SessionError::of_ended(id, SessionStatus::Crashed),
+            Some(status) => SessionError::of_ended(id, status),
+        })
     }
 
     /// Describes one session, ended ones of the last day included; of a live one also what the kernel enforces.

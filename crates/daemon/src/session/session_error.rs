@@ -145,3 +145,13 @@ pub(crate) enum SessionError {
         undo: Box<SessionError>,
     },
 }
+
+impl SessionError {
+    /// Why a session is not there that has ended so.
+    pub(super) fn of_ended(id: &SessionId, status: SessionStatus) -> Self {
+        match status {
+            SessionStatus::Expired => Self::Expired { id: id.clone() },
+            status => Self::NotRunning { id: id.clone(), status },
+        }
+    }
+}
