@@ -16,9 +16,10 @@ const CYCLES_A_RATE: usize = 200;
 
 pub(super) async fn parallel(bench: &Bench<'_>) -> Measured {
     bench.say("cycles of 8 clients");
-    // All connections are there before anything counts.
-    join_all((0..CLIENTS).map(|_| bench.cycle())).await;
     let mut rates = Samples::default();
+    // All connections are there before anything counts; only failures do.
+    let first = join_all((0..CLIENTS).map(|_| bench.cycle())).await;
+    first.into_iter().filter_map(Result::err).for_each(|reason| rates.fail(&reason));
     let mut left = bench.settings.cycles.max(CLIENTS);
     while left > 0 {
         let cycles = left.min(CYCLES_A_RATE);

@@ -1,5 +1,6 @@
 //! The processes of sessions and the memory they take, as the kernel says it.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 
@@ -13,14 +14,15 @@ pub(super) fn processes(
 ) -> io::Result<Vec<(SessionId, Vec<u32>)>> {
     let mut found: Vec<(SessionId, Vec<u32>)> =
         sessions.iter().map(|session| (session.clone(), Vec::new())).collect();
+    let places: HashMap<&str, usize> =
+        sessions.iter().enumerate().map(|(place, session)| (session.as_str(), place)).collect();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         // One that has just ended has no file any more.
         let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-        let is_in =
-            |id: &SessionId| cgroups.lines().any(|line| line.split('/').any(|part| part == id.as_str()));
-        let Some((_, processes)) = found.iter_mut().find(|(id, _)| is_in(id)) else { continue };
+        let place = cgroups.split(['/', '\n']).find_map(|part| places.get(part).copied());
+        let Some((_, processes)) = place.and_then(|place| found.get_mut(place)) else { continue };
         let parent = parent(pid).filter(|parent| daemon.is_some_and(|daemon| *parent != daemon));
         processes.extend([Some(pid), parent].into_iter().flatten());
     }

@@ -11,11 +11,12 @@ const GONE: Duration = Duration::from_secs(1);
 
 pub(super) async fn sessions(bench: &Bench<'_>) -> Measured {
     bench.say("create, exec and destroy");
-    for _ in 0..bench.warm_up() {
-        // What fails here fails below as well, where it is counted.
-        drop(bench.cycle().await);
-    }
     let [mut creates, mut execs, mut destroys, mut cycles] = [(); 4].map(|()| Samples::default());
+    for _ in 0..bench.warm_up() {
+        if let Err(reason) = bench.cycle().await {
+            cycles.fail(&reason);
+        }
+    }
     let mut ended = Vec::new();
     for _ in 0..bench.settings.samples {
         let session = match bench.create().await {
