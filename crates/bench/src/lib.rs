@@ -8,6 +8,7 @@
 mod budget;
 mod daemon_process;
 mod group;
+mod html;
 mod machine;
 mod measure;
 mod peers;
@@ -22,6 +23,7 @@ mod unit;
 pub use budget::{Judgement, Measure, Verdict};
 pub use daemon_process::{DaemonProcess, DaemonProcessError};
 pub use group::{Group, UnknownGroup};
+pub use html::html;
 pub use machine::Machine;
 pub use measure::{Settings, measure};
 pub use report::{DensityStep, PeerRow, Report, Row, Status};

@@ -152,6 +152,33 @@ fn a_running_daemon_is_neither_measured_nor_disturbed() {
 }
 
 #[test]
+fn a_page_is_written_whole_or_not_at_all() {
+    if !is_root() {
+        return;
+    }
+    let directory = private_directory();
+    let bench = |file: &str, groups: &str| {
+        let arguments = ["bench", "--quick", "--samples", "3", "--only", groups, "--html", file];
+        Outcome::from(alone(directory.path(), &arguments))
+    };
+    let page = directory.path().join("bench.html");
+    fs::write(&page, "an older one").expect("a file");
+    let outcome = bench("bench.html", "sessions,density");
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(0), ""), "{outcome:?}");
+    let text = fs::read_to_string(&page).expect("a page");
+    assert!(text.starts_with("<!doctype html>") && text.ends_with("</html>\n"), "{text}");
+    assert!(text.contains("<svg") && text.contains("cold create"), "{text}");
+    for place in ["nowhere/bench.html", "."] {
+        let started = std::time::Instant::now();
+        bench(place, "parallel").failed(125, &["cannot write the page", "directory"]);
+        assert!(started.elapsed() < patience(std::time::Duration::from_secs(5)), "it measured before");
+    }
+    let left: Vec<_> = fs::read_dir(directory.path()).expect("a directory").flatten().collect();
+    assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with('.')), "{left:?}");
+    nothing_is_left(directory.path());
+}
+
+#[test]
 fn what_cannot_be_measured_is_refused_before_anything_is_started() {
     let directory = private_directory();
     for (arguments, word) in [

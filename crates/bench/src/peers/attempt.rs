@@ -63,7 +63,7 @@ pub(super) async fn attempt(mut command: Command, undo: Option<Command>) -> Resu
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("nothing was said");
-    Err(format!("{shown}: {}: {said}", output.status))
+    Err(format!("{}: {said}", output.status))
 }
 
 fn quiet(command: &mut Command) -> &mut Command {

@@ -1,10 +1,12 @@
 //! `bench`: what sandboxes cost on this machine, beside what was promised and beside others.
 
+mod page;
 mod table;
 
 use std::collections::BTreeSet;
 use std::env;
 use std::io;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -13,6 +15,7 @@ use sandkasten_bench::{DaemonProcess, Group, Report, Settings, measure, serve};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use self::page::Page;
 use crate::arguments::GlobalArguments;
 use crate::cli_error::{CliError, Exit};
 use crate::interrupt::{Interrupt, Interrupts};
@@ -36,6 +39,10 @@ pub(crate) struct BenchArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+
+    /// Write a page with charts as well, which needs nothing else
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
 
     /// Measure these alone, beside the floor: sessions, exec, files, parallel, memory, cpu, density, peers [default: all]
     #[arg(long, value_name = "GROUP", value_delimiter = ',')]
@@ -73,6 +80,8 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
     }
     require_root()?;
     let settings = arguments.settings();
+    // Found out now, not after a minute.
+    let page = arguments.html.as_deref().map(Page::begin).transpose()?;
     // Before anything is there to be cleaned up.
     let mut interrupts = Interrupts::listen()?;
     let daemon = DaemonProcess::start(daemon_command(global)?)
@@ -96,6 +105,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
     match outcome {
         Ok(report) => {
             arguments.print(&report)?;
+            page.map(|page| page.write(&report)).transpose()?;
             stopped?;
             Ok(arguments.exit(&report).into())
         }

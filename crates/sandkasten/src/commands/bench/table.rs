@@ -203,6 +203,10 @@ fn peers_table(peers: &[PeerRow], colour: Colour) -> String {
     table::render(&header, &rows, colour)
 }
 
+fn times(number: usize) -> String {
+    if number == 1 { "once".to_owned() } else { format!("{number} times") }
+}
+
 /// What failed and why, and how many budgets were kept.
 fn summary(report: &Report, colour: Colour) -> String {
     let rows = report.rows.iter().map(|row| (row.title.to_owned(), row.failures, &row.reason));
@@ -217,7 +221,7 @@ fn summary(report: &Report, colour: Colour) -> String {
         .filter(|(_, failures, _)| *failures > 0)
         .map(|(what, failures, reason)| {
             let reason = printable(reason.as_deref().unwrap_or("no reason is known"));
-            format!("{}: {what}, {failures} times; first: {reason}", paint("31;1", "failed", colour))
+            format!("{}: {what}, {}; first: {reason}", paint("31;1", "failed", colour), times(failures))
         })
         .collect();
     let (met, missed) = report.budgets();
@@ -227,4 +231,125 @@ fn summary(report: &Report, colour: Colour) -> String {
         _ => paint("31;1", &format!("{missed} of {} budgets are missed.", met + missed), colour),
     });
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use sandkasten_bench::{
+        DensityStep, Judgement, Machine, Measure, PeerRow, Report, Row, Statistics, Status, Subject, Unit,
+        Verdict,
+    };
+
+    use super::render;
+    use crate::output::Colour;
+
+    fn row(subject: Subject, p50: f64, budgets: Vec<Judgement>) -> Row {
+        Row {
+            subject,
+            title: subject.title(),
+            group: subject.group(),
+            unit: subject.unit(),
+            status: Status::Measured,
+            samples: 20,
+            failures: 0,
+            reason: None,
+            statistics: Some(Statistics { p50, p90: p50 * 2.0, p99: p50 * 3.0, worst: p50 * 4.0 }),
+            floor_ratio: (subject.unit() == Unit::Milliseconds).then_some(p50),
+            budgets,
+        }
+    }
+
+    fn budget(measure: Measure, promise: &str, verdict: Verdict) -> Judgement {
+        Judgement { measure, promise: promise.to_owned(), limit: 1.0, value: 1.0, verdict }
+    }
+
+    fn report() -> Report {
+        let create = vec![
+            budget(Measure::P50, "≤ 4 x floor = 4.00 ms", Verdict::Met),
+            budget(Measure::P99, "≤ 12 x floor = 12.0 ms", Verdict::Missed),
+        ];
+        let mut pooled = row(Subject::PooledCreate, 1.0, Vec::new());
+        pooled.status = Status::NotMeasured;
+        (pooled.statistics, pooled.samples, pooled.floor_ratio) = (None, 0, None);
+        pooled.reason = Some("the pool is not built yet".to_owned());
+        let mut destroy = row(Subject::Destroy, 2.0, Vec::new());
+        (destroy.failures, destroy.reason) = (2, Some("no\u{1b}[2J daemon".to_owned()));
+        Report {
+            version: "0.1.0",
+            machine: Machine {
+                kernel: "6.18".to_owned(),
+                processor: "Fast".to_owned(),
+                processors: 2,
+                load: 0.5,
+            },
+            image: "host".to_owned(),
+            rows: vec![
+                row(Subject::Floor, 1.0, Vec::new()),
+                row(Subject::ColdCreate, 3.0, create),
+                pooled,
+                destroy,
+                row(Subject::SessionMemory, 1_048_576.0, Vec::new()),
+            ],
+            density: vec![DensityStep {
+                sessions: 5,
+                create_ms: None,
+                exec_ms: None,
+                session_bytes: 1_048_576.0,
+                daemon_bytes: 1_048_576.0,
+                failures: 0,
+                reason: None,
+            }],
+            peers: vec![PeerRow {
+                name: "bwrap",
+                version: "0.8.0".to_owned(),
+                samples: 5,
+                failures: 1,
+                reason: Some("no namespace".to_owned()),
+                statistics: Some(Statistics { p50: 3.7, p90: 3.8, p99: 4.0, worst: 41.0 }),
+                floor_ratio: Some(3.7),
+                cycle_ratio: None,
+            }],
+        }
+    }
+
+    #[test]
+    fn a_report_has_a_line_for_each_row_and_each_budget() {
+        let text = render(&report(), Colour::Off);
+        let expected = "\
+Sandkasten 0.1.0 with image host, on 2 processors (Fast), Linux 6.18, load 0.50
+
+                                   P50   P90   P99  WORST  SAMPLES  FAILED  x FLOOR  BUDGET
+
+The kernel's floor: what a sandbox takes without anything of ours
+and a root, exec: the floor  ms   1.00  2.00  3.00   4.00       20       -     1.00
+
+Sessions, over HTTP, one at a time
+cold create                  ms   3.00  6.00  9.00   12.0       20       -     3.00  p50 ≤ 4 x floor = 4.00 ms met
+                                                                                     p99 ≤ 12 x floor = 12.0 ms MISSED
+pooled create                ms      -     -     -      -        -       -        -  not measured: the pool is not built yet
+destroy                      ms   2.00  4.00  6.00   8.00       20       2     2.00
+
+Memory, proportional
+memory of an idle session    MiB  1.00  2.00  3.00   4.00       20       -        -";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(
+            text.contains("\n       5           -    -         -    -  1.00 MiB  1.00 MiB       -"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "bwrap  0.8.0    ms  3.70  3.80  4.00   41.0        5       1     3.70            -"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_failed_and_what_was_missed_is_said_at_the_end() {
+        let text = render(&report(), Colour::Off);
+        let end = "failed: destroy, 2 times; first: no\u{fffd}[2J daemon\nfailed: bwrap, once; first: no namespace\n\
+                   1 of 2 budgets are missed.";
+        assert!(text.ends_with(end), "{text}");
+        assert!(render(&report(), Colour::On).contains("\x1b[31;1mMISSED\x1b[0m"));
+    }
 }
