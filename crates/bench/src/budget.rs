@@ -68,6 +68,8 @@ pub(crate) struct Circumstances {
     pub(crate) memory_sessions: usize,
 }
 
+/// From how many live sessions on something is promised of them.
+const DENSE: usize = 1_000;
 const MIB: f64 = 1_048_576.0;
 
 const BUDGETS: &[(Subject, Measure, Bound)] = &[
@@ -125,6 +127,34 @@ pub(crate) fn judge(
         .collect()
 }
 
+/// Compares create and exec with what was promised of them beside so many live sessions: at most twice of what is promised of
+/// them alone, in milliseconds.
+pub(crate) fn judge_density(
+    sessions: usize,
+    create: Option<&Statistics>,
+    exec: Option<&Statistics>,
+    circumstances: &Circumstances,
+) -> Vec<Judgement> {
+    if sessions < DENSE {
+        return Vec::new();
+    }
+    let both = [("create", create, Bound::Floors(8.0)), ("exec", exec, Bound::Most(1.0))];
+    both.into_iter()
+        .filter_map(|(what, statistics, bound)| {
+            let value = statistics?.p50;
+            let (limit, promise) = bound.resolve(Some(Unit::Milliseconds), circumstances)?;
+            let verdict = if value <= limit { Verdict::Met } else { Verdict::Missed };
+            Some(Judgement {
+                measure: Measure::P50,
+                promise: format!("of {what} {promise}"),
+                limit,
+                value,
+                verdict,
+            })
+        })
+        .collect()
+}
+
 impl Measure {
     /// What people read.
     #[must_use]
@@ -164,7 +194,7 @@ fn count(number: usize) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUDGETS, Circumstances, Measure, Verdict, judge};
+    use super::{BUDGETS, Circumstances, Measure, Verdict, judge, judge_density};
     use crate::statistics::{Better, Statistics};
     use crate::subject::Subject;
 
@@ -203,6 +233,19 @@ mod tests {
         let limit = 40.0 * 1_048_576.0 + 10.0 * 20_480.0;
         assert_eq!(verdicts(Subject::DaemonMemory, &[limit], 0), [(Measure::P50, Verdict::Met)]);
         assert_eq!(verdicts(Subject::DaemonMemory, &[limit + 1.0], 0), [(Measure::P50, Verdict::Missed)]);
+    }
+
+    #[test]
+    fn a_thousand_sessions_may_cost_twice_as_much_and_fewer_promise_nothing() {
+        let of = |value: f64| Statistics::of(&[value], Better::Lower);
+        let (create, exec) = (of(8.0), of(1.1));
+        let judged = judge_density(1_000, create.as_ref(), exec.as_ref(), &CIRCUMSTANCES);
+        let found: Vec<_> = judged.iter().map(|one| (one.promise.as_str(), one.verdict)).collect();
+        assert_eq!(
+            found,
+            [("of create ≤ 8 x floor = 8.00 ms", Verdict::Met), ("of exec ≤ 1.00 ms", Verdict::Missed)]
+        );
+        assert_eq!(judge_density(999, create.as_ref(), exec.as_ref(), &CIRCUMSTANCES), []);
     }
 
     #[test]

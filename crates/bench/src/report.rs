@@ -83,6 +83,8 @@ pub struct DensityStep {
     pub session_bytes: f64,
     /// That of the daemon, in bytes.
     pub daemon_bytes: f64,
+    /// What was promised where so many live.
+    pub budgets: Vec<Judgement>,
     /// How many tries failed.
     pub failures: usize,
     /// Why the first one did.
@@ -131,7 +133,10 @@ impl Report {
     /// How many budgets were met, and how many missed.
     #[must_use]
     pub fn budgets(&self) -> (usize, usize) {
-        let all = || self.rows.iter().flat_map(|row| &row.budgets);
+        let all = || {
+            let rows = self.rows.iter().flat_map(|row| &row.budgets);
+            rows.chain(self.density.iter().flat_map(|step| &step.budgets))
+        };
         let met = all().filter(|budget| budget.verdict == Verdict::Met).count();
         (met, all().count() - met)
     }
@@ -237,6 +242,7 @@ pub(crate) mod tests {
             exec_ms: of(0.4),
             session_bytes: 1e6,
             daemon_bytes: 2e7,
+            budgets: Vec::new(),
             failures: 0,
             reason: None,
         };

@@ -1,6 +1,7 @@
 //! `bench`: that it gives figures, refuses what it cannot measure, and leaves nothing. How good the figures are is no matter here.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -82,23 +83,58 @@ fn every_figure_is_there_and_nothing_is_left() {
 }
 
 #[test]
-fn an_image_that_is_not_there_is_counted_as_failures_and_makes_no_figure() {
+fn an_image_that_is_not_there_is_refused_and_nothing_is_left() {
     if !is_root() {
         return;
     }
     let directory = private_directory();
-    let arguments = ["bench", "--quick", "--image", "nowhere", "--only", "sessions,memory"];
-    let outcome = Outcome::from(alone(directory.path(), &[&arguments[..], &["--json"]].concat()));
+    let outcome = Outcome::from(alone(directory.path(), &["bench", "--quick", "--image", "nowhere"]));
+    outcome.failed(4, &["cannot create a session to measure", "nowhere", "image list"]);
+    nothing_is_left(directory.path());
+}
+
+#[test]
+fn others_that_fail_are_counted_and_cleared_away_and_say_why() {
+    if !is_root() {
+        return;
+    }
+    let directory = private_directory();
+    let programs = directory.path().join("programs");
+    fs::create_dir(&programs).expect("a directory");
+    let calls = directory.path().join("calls");
+    for (name, script) in [
+        ("bwrap", "exit 0"),
+        ("crun", "echo 'no <cgroup> here' >&2; exit 3"),
+        ("podman", "case $1 in import) exec /bin/true;; run) kill -9 $$;; esac"),
+    ] {
+        let text = format!("#!/bin/sh\necho {name} \"$@\" >> {}\n{script}\n", calls.display());
+        fs::write(programs.join(name), text).expect("a file");
+        fs::set_permissions(programs.join(name), fs::Permissions::from_mode(0o755)).expect("a mode");
+    }
+    std::os::unix::fs::symlink("/bin/tar", programs.join("tar")).expect("a link");
+    let mut command = alone(directory.path(), &["bench", "--quick", "--only", "peers", "--json"]);
+    command.env("PATH", &programs);
+    let outcome = Outcome::from(command);
     assert_eq!(outcome.code, Some(0), "{outcome:?}");
     let report: Value = serde_json::from_str(&outcome.stdout).expect("JSON");
-    let create = row(&report, "cold_create");
-    assert_eq!((&create["status"], &create["samples"]), (&"failed".into(), &0.into()), "{create}");
-    assert!(create["failures"].as_u64().is_some_and(|failures| failures == 20), "{create}");
-    assert!(create["reason"].as_str().is_some_and(|reason| reason.contains("nowhere")), "{create}");
-    assert_eq!(row(&report, "floor")["status"], "measured");
-    let outcome = Outcome::from(alone(directory.path(), &[&arguments[..], &["--check"]].concat()));
-    assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stdout.contains("failed: cold create, 20 times"), "{outcome:?}");
+    let peers = report["peers"].as_array().expect("peers");
+    let names: Vec<_> = peers.iter().map(|peer| peer["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["bwrap", "crun", "podman"]);
+    let (bwrap, crun, podman) = (&peers[0], &peers[1], &peers[2]);
+    assert!(bwrap["failures"] == 0 && bwrap["p50"].as_f64().is_some_and(|value| value > 0.0), "{bwrap}");
+    for (peer, reason) in [(crun, "no <cgroup> here"), (podman, "signal: 9")] {
+        assert!(peer["failures"].as_u64().is_some_and(|failures| failures > 0), "{peer}");
+        assert!(
+            peer["p50"].is_null() && peer["reason"].as_str().expect("a reason").contains(reason),
+            "{peer}"
+        );
+    }
+    let calls = fs::read_to_string(calls).expect("calls");
+    let count = |words: &str| calls.lines().filter(|line| line.contains(words)).count();
+    assert!(count(" run --bundle ") > 0 && count("podman run ") > 0, "{calls}");
+    assert_eq!(count(" delete --force "), count(" run --bundle "), "{calls}");
+    assert_eq!(count("podman rm --force "), count("podman run "), "{calls}");
+    assert_eq!(count("podman rmi --force "), 1, "{calls}");
     nothing_is_left(directory.path());
 }
 

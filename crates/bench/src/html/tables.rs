@@ -37,7 +37,8 @@ pub(super) fn rows(page: &mut String, rows: &[Row]) -> Result<(), Error> {
 pub(super) fn density(page: &mut String, steps: &[DensityStep]) -> Result<(), Error> {
     page.write_str(
         "<div class=\"scroll\"><table><thead><tr><th>live sessions</th><th>create p50</th><th>p99</th>\
-         <th>exec p50</th><th>p99</th><th>each</th><th>daemon</th><th>failed</th></tr></thead><tbody>",
+         <th>exec p50</th><th>p99</th><th>each</th><th>daemon</th><th>failed</th>\
+         <th class=\"text\">budget</th></tr></thead><tbody>",
     )?;
     for step in steps {
         write!(page, "<tr><td>{}</td>", step.sessions)?;
@@ -54,7 +55,9 @@ pub(super) fn density(page: &mut String, steps: &[DensityStep]) -> Result<(), Er
             write!(page, "<td>{}</td>", Unit::Bytes.render(bytes))?;
         }
         let reason = step.reason.as_deref().unwrap_or_default();
-        write!(page, "<td title=\"{}\">{}</td></tr>", Escaped(reason), count(step.failures))?;
+        write!(page, "<td title=\"{}\">{}</td><td class=\"text\">", Escaped(reason), count(step.failures))?;
+        budgets(page, &step.budgets)?;
+        page.write_str("</td></tr>")?;
     }
     page.write_str("</tbody></table></div>")
 }

@@ -4,6 +4,7 @@ use sandkasten_api::id::SessionId;
 
 use super::resident::{processes, proportional_bytes, proportional_bytes_of};
 use super::{Bench, blocking};
+use crate::budget::{Circumstances, judge_density};
 use crate::report::DensityStep;
 use crate::samples::Samples;
 use crate::statistics::{Better, Statistics};
@@ -11,12 +12,12 @@ use crate::statistics::{Better, Statistics};
 /// Of how many creates and execs the figures of a step are.
 const SAMPLES: usize = 20;
 
-pub(super) async fn density(bench: &Bench<'_>) -> Vec<DensityStep> {
+pub(super) async fn density(bench: &Bench<'_>, circumstances: &Circumstances) -> Vec<DensityStep> {
     let mut ids = Vec::new();
     let mut steps = Vec::new();
     for sessions in numbers(bench.settings.sessions) {
         bench.say(&format!("{sessions} live sessions"));
-        let step = step(bench, sessions, &mut ids).await;
+        let step = step(bench, sessions, &mut ids, circumstances).await;
         let is_full = ids.len() < sessions;
         steps.push(step);
         if is_full {
@@ -33,7 +34,12 @@ fn numbers(last: usize) -> Vec<usize> {
     round.take_while(|number| *number < last).chain([last]).collect()
 }
 
-async fn step(bench: &Bench<'_>, sessions: usize, ids: &mut Vec<SessionId>) -> DensityStep {
+async fn step(
+    bench: &Bench<'_>,
+    sessions: usize,
+    ids: &mut Vec<SessionId>,
+    circumstances: &Circumstances,
+) -> DensityStep {
     let (mut creates, mut execs) = (Samples::default(), Samples::default());
     while ids.len() < sessions {
         match bench.create().await {
@@ -60,10 +66,13 @@ async fn step(bench: &Bench<'_>, sessions: usize, ids: &mut Vec<SessionId>) -> D
         creates.fail(reason);
     }
     let (session_bytes, daemon_bytes) = memory.unwrap_or_default();
+    let create_ms = Statistics::of(creates.values(), Better::Lower);
+    let exec_ms = Statistics::of(execs.values(), Better::Lower);
     DensityStep {
         sessions: ids.len(),
-        create_ms: Statistics::of(creates.values(), Better::Lower),
-        exec_ms: Statistics::of(execs.values(), Better::Lower),
+        create_ms,
+        exec_ms,
+        budgets: judge_density(ids.len(), create_ms.as_ref(), exec_ms.as_ref(), circumstances),
         session_bytes,
         daemon_bytes,
         failures: creates.failures() + execs.failures(),

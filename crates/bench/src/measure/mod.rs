@@ -21,7 +21,7 @@ use futures_util::{StreamExt, stream};
 use sandkasten_api::exec::ExecRequest;
 use sandkasten_api::id::SessionId;
 use sandkasten_api::session::{CreateSessionRequest, Session};
-use sandkasten_client::Client;
+use sandkasten_client::{Client, RequestError};
 use sandkasten_isolation::error_chain;
 
 use crate::budget::Circumstances;
@@ -65,11 +65,14 @@ type Measured = Vec<(Subject, Samples)>;
 
 /// Measures a daemon, and what it is compared with. `progress` is told what is being done. May be dropped at any time: what it
 /// has made ends with the daemon.
+///
+/// # Errors
+/// That of the first create, which says more than a report of nothing but failures. Later ones are counted.
 pub async fn measure(
     daemon: &DaemonProcess,
     settings: &Settings,
     progress: &(dyn Fn(&str) + Sync),
-) -> Report {
+) -> Result<Report, RequestError> {
     let bench = Bench {
         client: daemon.client(),
         daemon_pid: daemon.pid(),
@@ -78,6 +81,7 @@ pub async fn measure(
         progress,
     };
     let machine = Machine::look();
+    let image = bench.first_session().await?;
     let floor = floor::floor(&bench).await;
     let median = floor.iter().find(|(subject, _)| *subject == Subject::Floor).and_then(|(_, samples)| {
         Statistics::of(samples.values(), Better::Lower).map(|statistics| statistics.p50)
@@ -87,7 +91,7 @@ pub async fn measure(
     for group in Group::ALL.into_iter().filter(|group| settings.groups.contains(group)) {
         measured.extend(bench.rows_of(group).await);
     }
-    let (image, density) = (bench.image().await, bench.density().await);
+    let density = bench.density(&circumstances).await;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         machine,
@@ -97,7 +101,7 @@ pub async fn measure(
         peers: Vec::new(),
     };
     report.peers = bench.peers(&report).await;
-    report
+    Ok(report)
 }
 
 /// Puts what was measured into the order of the report.
@@ -127,8 +131,11 @@ impl Bench<'_> {
         }
     }
 
-    async fn density(&self) -> Vec<DensityStep> {
-        if self.settings.groups.contains(&Group::Density) { density::density(self).await } else { Vec::new() }
+    async fn density(&self, circumstances: &Circumstances) -> Vec<DensityStep> {
+        if !self.settings.groups.contains(&Group::Density) {
+            return Vec::new();
+        }
+        density::density(self, circumstances).await
     }
 
     async fn peers(&self, report: &Report) -> Vec<PeerRow> {
@@ -139,14 +146,15 @@ impl Bench<'_> {
         peers::peers(self, floor, cycle).await
     }
 
-    /// Finds out which image a session has that names none.
-    async fn image(&self) -> String {
-        if let Some(image) = &self.settings.image {
-            return image.clone();
-        }
-        let Ok((session, _)) = self.create().await else { return String::new() };
+    /// Makes a session and says which image it has; one that names none has the configured one.
+    async fn first_session(&self) -> Result<String, RequestError> {
+        let session = self.client.create_session(&self.create_request()).await?;
         self.destroy_all(vec![session.id]).await;
-        session.image
+        Ok(session.image)
+    }
+
+    fn create_request(&self) -> CreateSessionRequest {
+        CreateSessionRequest { image: self.settings.image.clone(), ..CreateSessionRequest::default() }
     }
 
     pub(crate) fn say(&self, what: &str) {
@@ -169,9 +177,7 @@ impl Bench<'_> {
 
     /// Creates a session, and says how many milliseconds that took.
     pub(crate) async fn create(&self) -> Result<(Session, f64), String> {
-        let request =
-            CreateSessionRequest { image: self.settings.image.clone(), ..CreateSessionRequest::default() };
-        timed(self.client.create_session(&request)).await
+        timed(self.client.create_session(&self.create_request())).await
     }
 
     /// Runs a command that has to succeed, and says how many milliseconds that took.

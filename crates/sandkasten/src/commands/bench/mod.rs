@@ -103,7 +103,8 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
         CliError::ours("cannot end the daemon that was measured", &error, hint)
     });
     match outcome {
-        Ok(report) => {
+        Ok(Err(error)) => Err(CliError::request("cannot create a session to measure", &error)),
+        Ok(Ok(report)) => {
             arguments.print(&report)?;
             page.map(|page| page.write(&report)).transpose()?;
             stopped?;

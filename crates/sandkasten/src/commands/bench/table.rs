@@ -1,6 +1,8 @@
 //! A report as people read it in a terminal.
 
-use sandkasten_bench::{DensityStep, Group, PeerRow, Report, Row, Statistics, Unit, Verdict, digits};
+use sandkasten_bench::{
+    DensityStep, Group, Judgement, PeerRow, Report, Row, Statistics, Unit, Verdict, digits,
+};
 
 use crate::output::{Colour, paint};
 use crate::table::{self, Align, printable};
@@ -75,13 +77,7 @@ fn rows_table(rows: &[Row], colour: Colour) -> String {
     let mut groups = Vec::new();
     let mut lines = Vec::new();
     for row in rows {
-        let mut budgets = row.budgets.iter().map(|budget| {
-            let verdict = match budget.verdict {
-                Verdict::Met => "met",
-                Verdict::Missed => MISSED,
-            };
-            format!("{} {} {verdict}", budget.measure.title(), budget.promise)
-        });
+        let mut budgets = row.budgets.iter().map(judged);
         let first = budgets.next().or_else(|| not_measured(row)).unwrap_or_default();
         let mut line = vec![row.title.to_owned(), unit(row.unit).0.to_owned()];
         line.extend(figures(row.statistics.as_ref(), row.unit));
@@ -105,6 +101,14 @@ fn rows_table(rows: &[Row], colour: Colour) -> String {
         text.push(line.to_owned());
     }
     text.join("\n")
+}
+
+fn judged(budget: &Judgement) -> String {
+    let verdict = match budget.verdict {
+        Verdict::Met => "met",
+        Verdict::Missed => MISSED,
+    };
+    format!("{} {} {verdict}", budget.measure.title(), budget.promise)
 }
 
 fn not_measured(row: &Row) -> Option<String> {
@@ -152,6 +156,7 @@ fn density_table(steps: &[DensityStep], colour: Colour) -> String {
         ("EACH", Align::Right),
         ("DAEMON", Align::Right),
         ("FAILED", Align::Right),
+        ("BUDGET", Align::Left),
     ];
     let time = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |ms| Unit::Milliseconds.render(ms));
     let rows: Vec<Vec<String>> = steps
@@ -166,10 +171,11 @@ fn density_table(steps: &[DensityStep], colour: Colour) -> String {
                 Unit::Bytes.render(step.session_bytes),
                 Unit::Bytes.render(step.daemon_bytes),
                 count(step.failures),
+                step.budgets.iter().map(judged).collect::<Vec<_>>().join(", "),
             ]
         })
         .collect();
-    table::render(&header, &rows, colour)
+    emphasise(&table::render(&header, &rows, colour), colour)
 }
 
 fn peers_table(peers: &[PeerRow], colour: Colour) -> String {
@@ -296,6 +302,7 @@ mod tests {
                 exec_ms: None,
                 session_bytes: 1_048_576.0,
                 daemon_bytes: 1_048_576.0,
+                budgets: vec![budget(Measure::P50, "of exec ≤ 1.00 ms", Verdict::Met)],
                 failures: 0,
                 reason: None,
             }],
@@ -348,7 +355,7 @@ memory of an idle session    MiB  1.00  2.00  3.00   4.00       20       -      
     fn what_failed_and_what_was_missed_is_said_at_the_end() {
         let text = render(&report(), Colour::Off);
         let end = "failed: destroy, 2 times; first: no\u{fffd}[2J daemon\nfailed: bwrap, once; first: no namespace\n\
-                   1 of 2 budgets are missed.";
+                   1 of 3 budgets are missed.";
         assert!(text.ends_with(end), "{text}");
         assert!(render(&report(), Colour::On).contains("\x1b[31;1mMISSED\x1b[0m"));
     }
