@@ -47,6 +47,8 @@ pub(super) async fn floor(bench: &Bench<'_>) -> Measured {
 /// Makes a layer with a program that does nothing.
 fn prepare(layer: &Path) -> Result<Floor, String> {
     fs::create_dir_all(layer)
+        // Whatever the umask is: the root of the sandbox is not the owner of its layers.
+        .and_then(|()| fs::set_permissions(layer, fs::Permissions::from_mode(0o755)))
         .and_then(|()| write_program(&layer.join("exit"), &program::exit()))
         .map_err(|error| format!("{}: {error}", layer.display()))?;
     Floor::new(layer, Path::new("/exit")).map_err(|error| error_chain(&error))

@@ -37,6 +37,10 @@ use crate::subject::Subject;
 /// How many sessions are destroyed at once where that is not what is measured.
 const DESTROYED_AT_ONCE: usize = 16;
 
+/// How long nothing is done between groups: the kernel takes network namespaces apart after their processes have ended, and one group
+/// is not to pay for what the one before has left.
+const REST: Duration = Duration::from_millis(300);
+
 /// How much is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -89,6 +93,7 @@ pub async fn measure(
     let circumstances = Circumstances { floor: median, memory_sessions: bench.memory_sessions() };
     let mut measured = floor;
     for group in Group::ALL.into_iter().filter(|group| settings.groups.contains(group)) {
+        tokio::time::sleep(REST).await;
         measured.extend(bench.rows_of(group).await);
     }
     let density = bench.density(&circumstances).await;
