@@ -75,7 +75,7 @@ pub struct Row {
 pub struct DensityStep {
     /// How many sessions live.
     pub sessions: usize,
-    /// How long the last creates before took, in milliseconds.
+    /// How long it takes to create one more, in milliseconds.
     pub create_ms: Option<Statistics>,
     /// How long a builtin takes in one of them, in milliseconds.
     pub exec_ms: Option<Statistics>,

@@ -43,17 +43,21 @@ async fn step(
     let (mut creates, mut execs) = (Samples::default(), Samples::default());
     while ids.len() < sessions {
         match bench.create().await {
-            // The last ones are those with about so many sessions beside them.
-            Ok((session, took)) => {
-                ids.push(session.id);
-                if ids.len() + SAMPLES > sessions {
-                    creates.record(Ok(took));
-                }
-            }
+            Ok((session, _)) => ids.push(session.id),
             Err(reason) => {
                 creates.fail(&reason);
                 break;
             }
+        }
+    }
+    for _ in 0..SAMPLES {
+        // One more, which goes at once, so that each of them has as many beside it.
+        match bench.create().await {
+            Ok((session, took)) => {
+                creates.record(Ok(took));
+                bench.destroy_all(vec![session.id]).await;
+            }
+            Err(reason) => creates.fail(&reason),
         }
     }
     for number in 0..SAMPLES {

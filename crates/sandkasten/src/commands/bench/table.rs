@@ -32,7 +32,7 @@ const fn title(group: Group) -> &'static str {
         Group::Parallel => "Many at once",
         Group::Memory => "Memory, proportional",
         Group::Cpu => "Speed of programs",
-        Group::Density => "With so many live sessions",
+        Group::Density => "One more create, and an exec, with so many live sessions",
         Group::Peers => "Others: a program that ends at once, in a fresh sandbox without a network",
     }
 }
