@@ -20,6 +20,12 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct PrivateDaemon {
     socket: PathBuf,
+    serving: Serving,
+}
+
+/// A private daemon that serves, wherever it listens.
+#[derive(Debug)]
+pub(crate) struct Serving {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     /// What it has to itself; removed with it.
@@ -36,6 +42,12 @@ pub enum StartPrivateError {
         run: PathBuf,
         /// What is wrong with the path.
         source: crate::config::ParseListenAddressError,
+    },
+    /// No key could be drawn for it.
+    #[error("failed to draw a key for the private daemon")]
+    Key {
+        /// The kernel's reason.
+        source: io::Error,
     },
     /// The daemon could not start.
     #[error(transparent)]
@@ -73,15 +85,12 @@ impl PrivateDaemon {
     /// # Errors
     /// [`StartPrivateError`], with what to do about it.
     pub async fn start(mut config: Config) -> Result<Self, StartPrivateError> {
-        let run = config.run_dir().join(own_name());
+        let run = Serving::new_directory(&config);
         let socket = run.join("api.sock");
         config.listen = ListenAddress::unix(&socket)
             .map_err(|source| StartPrivateError::Socket { run: run.clone(), source })?;
-        let daemon = Daemon::start_private(config, run.clone()).await?;
-        let (stop, stopped) = oneshot::channel();
-        // A dropped sender asks for the end just as well.
-        let serving = tokio::spawn(daemon.serve(async move { drop(stopped.await) }));
-        Ok(Self { socket, stop, serving, run })
+        let (serving, _) = Serving::start(config, run).await?;
+        Ok(Self { socket, serving })
     }
 
     /// Returns the unix socket that it listens on, which root alone can reach.
@@ -95,6 +104,34 @@ impl PrivateDaemon {
     /// # Errors
     /// [`StopPrivateError`].
     pub async fn stop(self) -> Result<(), StopPrivateError> {
+        self.serving.stop().await
+    }
+}
+
+impl Serving {
+    /// Names a directory for what a private daemon has to itself.
+    pub(crate) fn new_directory(config: &Config) -> PathBuf {
+        config.run_dir().join(own_name())
+    }
+
+    /// Starts a private daemon in such a directory, and says where it listens.
+    pub(crate) async fn start(
+        config: Config,
+        run: PathBuf,
+    ) -> Result<(Self, ListenAddress), StartPrivateError> {
+        let daemon = Daemon::start_private(config, run.clone()).await?;
+        let address = daemon.address();
+        let (stop, stopped) = oneshot::channel();
+        // A dropped sender asks for the end just as well.
+        let serving = tokio::spawn(daemon.serve(async move { drop(stopped.await) }));
+        Ok((Self { stop, serving, run }, address))
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.run
+    }
+
+    pub(crate) async fn stop(self) -> Result<(), StopPrivateError> {
         drop(self.stop);
         match tokio::time::timeout(STOP_TIMEOUT, self.serving).await {
             Ok(Ok(served)) => served?,

@@ -6,15 +6,16 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    config, cp, create, daemon, doctor, exec, image, init, logs, openapi, processes, ps, rm, run, security,
-    shell, stats, status, stop, version, workspace,
+    bench, config, cp, create, daemon, doctor, exec, image, init, logs, openapi, processes, ps, rm, run,
+    security, shell, stats, status, stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
 ///
 /// Exit status: 0; the command's own for `run`, `exec` and `shell` (124 where it ran past its timeout); 2 wrong usage or
 /// configuration; 3 the daemon cannot be reached, or `status` finds none; 4 the daemon refused; 125 Sandkasten itself
-/// failed. `doctor` gives 1 where something that is needed is missing, `security` where anything failed.
+/// failed. `doctor` gives 1 where something that is needed is missing, `security` where anything failed, `bench --check`
+/// where a budget is missed.
 #[derive(Debug, Parser)]
 #[command(
     name = "sandkasten",
@@ -110,6 +111,12 @@ pub(crate) enum Command {
     Doctor(doctor::DoctorArguments),
     /// Check the configuration and the host, and attack a sandbox from inside
     Security(security::SecurityArguments),
+    /// Measure what sandboxes cost on this machine
+    ///
+    /// Over HTTP, on a daemon that is started for it and ends with it; --url does not count. Beside each figure is what was promised of
+    /// it, and what the kernel takes for the same without anything of ours; other sandboxes that are installed are measured as well.
+    /// Takes about a minute on an idle machine, and the machine should be idle.
+    Bench(bench::BenchArguments),
     /// Check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),

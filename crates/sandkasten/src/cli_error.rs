@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Exit {
     /// It worked.
     Success,
-    /// `doctor` and `security`: the host or the configuration is not fit.
+    /// `doctor` and `security`: the host or the configuration is not fit. `bench --check`: it is too slow.
     Unfit,
     /// The command line or the configuration is wrong.
     Usage,

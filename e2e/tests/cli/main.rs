@@ -1,6 +1,7 @@
 //! The command line, against the built binary and a real daemon.
 
 mod alone;
+mod bench;
 mod config;
 mod cp;
 mod detach;

@@ -35,6 +35,10 @@ const PLACES: &[Place] = &[
             "sandkasten-static-program",
         ],
     ),
+    place(
+        "sandkasten-bench",
+        &["sandkasten-api", "sandkasten-client", "sandkasten-daemon", "sandkasten-isolation"],
+    ),
     // For build scripts alone.
     place("sandkasten-static-program", &[]),
     place(
@@ -58,6 +62,7 @@ const PLACES: &[Place] = &[
         &[
             "sandkasten-api",
             "sandkasten-archive",
+            "sandkasten-bench",
             "sandkasten-build",
             "sandkasten-client",
             "sandkasten-daemon",
@@ -81,6 +86,7 @@ const FENCED: &[(&str, &[&str], &str)] = &[
         &[
             "sandkasten-daemon",
             "sandkasten",
+            "sandkasten-bench",
             "sandkasten-client",
             "sandkasten-registry",
             "sandkasten-security",

@@ -288,13 +288,13 @@ fn session_map(range: UidRange, controls: Controls) -> String {
 
 /// Whether a mount can be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     ReadOnly,
     Writable,
 }
 
 /// Clones a directory's mount with the session's ids.
-fn mapped_mount(
+pub(super) fn mapped_mount(
     directory: &Path,
     depth: OpenTreeFlags,
     access: Access,

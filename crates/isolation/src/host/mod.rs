@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 mod device_tree;
+mod floor;
 mod id_mapping;
 mod launch;
 mod path_error;
@@ -11,6 +12,7 @@ mod sandbox_process;
 mod uid_lease;
 
 pub use device_tree::{DeviceTree, DeviceTreeError};
+pub use floor::{Floor, FloorError, FloorWork};
 pub use id_mapping::MapOwnerError;
 pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
 pub use path_error::PathError;

@@ -76,32 +76,64 @@ pub(crate) fn launch(launch: &Launch<'_>) -> Result<(i32, OwnedFd), (LaunchStep,
         null: launch.null.as_raw_fd(),
         failure: None,
     };
-    let mut stack = vec![0_u8; STACK_BYTES];
-    let mask = signals::block_all().map_err(|error| (LaunchStep::Clone, error))?;
-    let mut pidfd: RawFd = -1;
-    let mut arguments = clone_arguments(&mut stack, &mut pidfd, launch);
-    // SAFETY: the stack is live until the child has executed or exited, because CLONE_VFORK suspends this thread until
-    // then; `shared` is only touched by the child meanwhile.
-    let pid = unsafe { clone3(&mut arguments, (&raw mut shared).cast()) };
-    let restored = signals::restore(&mask);
-    let pid = match i32::try_from(pid) {
-        Ok(pid) if pid > 0 => pid,
-        Ok(error) => return Err((LaunchStep::Clone, io::Error::from_raw_os_error(-error))),
-        Err(_) => return Err((LaunchStep::Clone, io::Error::from_raw_os_error(libc::ERANGE))),
+    // SAFETY: `become_runner` takes a `Shared`, and makes system calls alone.
+    let started = unsafe {
+        start_sharing_memory(launch.namespaces, launch.cgroup, become_runner, (&raw mut shared).cast())
     };
-    // SAFETY: the kernel has just made this descriptor for this process (CLONE_PIDFD, since Linux 5.2).
-    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    let (pid, pidfd) = started.map_err(|error| (LaunchStep::Clone, error))?;
     if let Some((step, error)) = shared.failure {
-        // SAFETY: plain wait for our own child, which has exited.
-        unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+        reap(pid);
         return Err((step, io::Error::from_raw_os_error(error)));
     }
-    restored.map_err(|error| (LaunchStep::Clone, error))?;
     Ok((pid, pidfd))
 }
 
-fn clone_arguments(stack: &mut [u8], pidfd: &mut RawFd, launch: &Launch<'_>) -> libc::clone_args {
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | launch.namespaces;
+/// Waits for the end of a child that has failed to become a program, which has exited.
+pub(super) fn reap(pid: i32) {
+    // SAFETY: plain wait for a child of this process; nothing is written.
+    unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
+}
+
+/// What a child runs with its argument; what it returns is its exit status.
+pub(super) type Entry = extern "C" fn(*mut c_void) -> i32;
+
+/// Starts a process in new namespaces, and in a v2 cgroup where one is given, that shares this one's memory and runs `entry` on a
+/// stack of its own. Returns its id and descriptor once it has executed a program or exited; blocks the calling thread until then.
+///
+/// # Safety
+/// `entry` must be sound with `shared`, and make system calls alone: no allocation, no lock, no unwinding.
+pub(super) unsafe fn start_sharing_memory(
+    namespaces: libc::c_int,
+    cgroup: Option<BorrowedFd<'_>>,
+    entry: Entry,
+    shared: *mut c_void,
+) -> io::Result<(i32, OwnedFd)> {
+    let mut stack = vec![0_u8; STACK_BYTES];
+    let mask = signals::block_all()?;
+    let mut pidfd: RawFd = -1;
+    let mut arguments = clone_arguments(&mut stack, &mut pidfd, namespaces, cgroup);
+    // SAFETY: the stack is live until the child has executed or exited, because CLONE_VFORK suspends this thread until
+    // then; the caller answers for the rest.
+    let pid = unsafe { clone3(&mut arguments, entry, shared) };
+    let restored = signals::restore(&mask);
+    let pid = match i32::try_from(pid) {
+        Ok(pid) if pid > 0 => pid,
+        Ok(error) => return Err(io::Error::from_raw_os_error(-error)),
+        Err(_) => return Err(io::Error::from_raw_os_error(libc::ERANGE)),
+    };
+    // SAFETY: the kernel has just made this descriptor for this process (CLONE_PIDFD, since Linux 5.2).
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    restored?;
+    Ok((pid, pidfd))
+}
+
+fn clone_arguments(
+    stack: &mut [u8],
+    pidfd: &mut RawFd,
+    namespaces: libc::c_int,
+    cgroup: Option<BorrowedFd<'_>>,
+) -> libc::clone_args {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PIDFD | namespaces;
     // SAFETY: all-zero is a valid value of that plain struct of numbers.
     let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
     arguments.flags = u64::from(flags.cast_unsigned());
@@ -112,20 +144,20 @@ fn clone_arguments(stack: &mut [u8], pidfd: &mut RawFd, launch: &Launch<'_>) -> 
     let end = stack.as_mut_ptr().addr() + stack.len();
     arguments.stack = bottom as u64;
     arguments.stack_size = ((end - bottom) & !15) as u64;
-    if let Some(cgroup) = launch.cgroup {
+    if let Some(cgroup) = cgroup {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
     arguments
 }
 
-/// Calls clone3(2) with a stack for the child, on which [`become_runner`] then runs; libc has no wrapper for it. Returns
+/// Calls clone3(2) with a stack for the child, on which `entry` then runs; libc has no wrapper for it. Returns
 /// the process id, or a negative error number.
 ///
 /// # Safety
 /// The stack in `arguments` and `shared` must stay live until the child has executed or exited.
 #[cfg(target_arch = "x86_64")]
-unsafe fn clone3(arguments: &mut libc::clone_args, shared: *mut c_void) -> i64 {
+unsafe fn clone3(arguments: &mut libc::clone_args, entry: Entry, shared: *mut c_void) -> i64 {
     let result: i64;
     // SAFETY: the parent falls through to the label with every register but the named ones as before. The child runs on
     // its own stack, calls a C function with its argument, and never comes back here.
@@ -147,7 +179,7 @@ unsafe fn clone3(arguments: &mut libc::clone_args, shared: *mut c_void) -> i64 {
             in("rdi") std::ptr::from_mut(arguments),
             in("rsi") size_of::<libc::clone_args>(),
             in("r12") shared,
-            in("r13") become_runner as extern "C" fn(*mut c_void) -> i32,
+            in("r13") entry,
             lateout("rcx") _,
             lateout("r11") _,
         );

@@ -6,12 +6,14 @@
 pub(crate) mod attempted_call;
 pub(crate) mod clone;
 pub(crate) mod filesystem_ids;
+pub(crate) mod floor_process;
 pub(crate) mod inherited;
 pub(crate) mod interface;
 pub(crate) mod keyring;
 pub(crate) mod landlock_version;
 pub(crate) mod late_namespaces;
 pub(crate) mod mount_attributes;
+mod mount_calls;
 pub(crate) mod probe_calls;
 pub(crate) mod process_exit;
 pub(crate) mod process_info;

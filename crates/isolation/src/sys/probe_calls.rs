@@ -4,22 +4,19 @@
 //! The process is a fork without an exec, made by a program that may have threads: it makes system calls and nothing
 //! else. It does not allocate, takes no lock, and cannot panic.
 
-use std::ffi::CStr;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount,
-};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
 };
 use rustix::thread::{Gid, Uid, UnshareFlags};
 
+use super::mount_calls::{attach, new_filesystem, pivot};
 use super::{interface, process_exit, seccomp_filter, signals};
 use crate::seccomp::Instruction;
 
@@ -216,36 +213,12 @@ fn try_mounts(socket: BorrowedFd<'_>, layer: Option<OwnedFd>) -> Option<()> {
     report(socket, Step::Pivot, attach(&overlay, c"r").and_then(|()| pivot(&overlay)))
 }
 
-fn new_filesystem(
-    kind: &CStr,
-    options: &[(&CStr, &CStr)],
-    attributes: MountAttrFlags,
-) -> rustix::io::Result<OwnedFd> {
-    let context = fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (name, value) in options {
-        if value.is_empty() {
-            fsconfig_set_flag(context.as_fd(), *name)?;
-        } else {
-            fsconfig_set_string(context.as_fd(), *name, *value)?;
-        }
-    }
-    fsconfig_create(context.as_fd())?;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
-}
-
 /// Puts the scratch tmpfs over the root directory of this mount namespace, which is only left through `pivot`, and
 /// makes the directories of the other steps in it.
 fn attach_scratch(scratch: &OwnedFd) -> rustix::io::Result<()> {
     attach(scratch, c"/")?;
     rustix::process::fchdir(scratch)?;
     [c"s", c"l", c"r", c"u", c"w"].iter().try_for_each(|name| rustix::fs::mkdir(*name, Mode::RWXU))
-}
-
-fn attach(mount: &OwnedFd, target: &CStr) -> rustix::io::Result<()> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let target = rustix::fs::open(target, flags, Mode::empty())?;
-    let by_descriptor = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(mount, c"", &target, c"", by_descriptor)
 }
 
 /// Stacks the layer under a directory of the scratch tmpfs, as the runner does with its own.
@@ -258,9 +231,4 @@ fn stack_writable(attributes: MountAttrFlags) -> rustix::io::Result<()> {
     let options = [(c"lowerdir", c"s:l"), (c"userxattr", c""), (c"upperdir", c"u"), (c"workdir", c"w")];
     let root = new_filesystem(c"overlay", &options, attributes)?;
     rustix::fs::mkdirat(&root, c"sandkasten-probe", Mode::RWXU)
-}
-
-fn pivot(root: &OwnedFd) -> rustix::io::Result<()> {
-    rustix::process::fchdir(root)?;
-    rustix::process::pivot_root(c".", c".")
 }

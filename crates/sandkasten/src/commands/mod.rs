@@ -1,5 +1,6 @@
 //! The subcommands, a file each.
 
+pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod create;
@@ -60,6 +61,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Init(arguments) => init::run(global, &arguments).await,
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Security(arguments) => security::run(global, arguments).await,
+        Command::Bench(arguments) => bench::run(global, &arguments).await,
         Command::Config(command) => config::run(global, &command),
         Command::Openapi(arguments) => openapi::run(arguments),
         Command::Version(arguments) => version::run(arguments),
