@@ -185,6 +185,14 @@ impl LiveSession {
         self.activity().ended
     }
 
+    /// Says how the session ended, once it has: one that is being cleared away is live no more.
+    ///
+    /// # Errors
+    /// [`SessionError::Expired`] or [`SessionError::NotRunning`].
+    pub(super) fn check_live(&self) -> Result<(), SessionError> {
+        self.end_status().map_or(Ok(()), |status| Err(SessionError::of_ended(&self.id, status)))
+    }
+
     /// Marks the session as ended, unless it is already, and says whether this call did.
     pub(super) fn mark_ended(&self, status: SessionStatus, reason: Option<String>) -> bool {
         let mut activity = self.activity();

@@ -223,11 +223,7 @@ impl Sessions {
     /// [`SessionError::NotFound`], [`SessionError::Expired`] or [`SessionError::NotRunning`].
     pub(crate) async fn find(&self, id: &SessionId) -> Result<Arc<LiveSession>, SessionError> {
         if let Some(session) = self.live(id) {
-            // One that is being cleared away is live no more.
-            return match session.end_status() {
-                None => Ok(session),
-                Some(status) => Err(SessionError::of_ended(id, status)),
-            };
+            return session.check_live().map(|()| session);
         }
         Err(match self.inner.store.find(id).await?.map(|row| row.status) {
             None => SessionError::NotFound { id: id.clone() },

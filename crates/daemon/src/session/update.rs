@@ -32,9 +32,7 @@ impl Sessions {
         let session = self.find(id).await?;
         // One after the other, so that no change is made to what another has changed meanwhile.
         let _turn = session.changing.lock().await;
-        if let Some(status) = session.end_status() {
-            return Err(SessionError::of_ended(id, status));
-        }
+        session.check_live()?;
         let (mut change, old_name) = {
             let activity = session.activity();
             let change = SessionChange {
