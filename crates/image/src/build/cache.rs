@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::claim::remove_if_there;
 use crate::digest::Digest;
 use crate::manifest::is_layer_name;
 use crate::staging::temporary_name;
@@ -95,10 +96,7 @@ impl ImageStore {
         for entry in entries {
             let path = entry?.path();
             if !self.is_whole(&path) {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
-                }
+                remove_if_there(&path)?;
             }
         }
         Ok(())
