@@ -60,20 +60,21 @@ fn emphasise(table: &str, colour: Colour) -> String {
     table.replace(MISSED, &paint("31;1", MISSED, colour))
 }
 
+/// What there is to say of anything that was measured, in this order.
+const FIGURES: [(&str, Align); 7] = [
+    ("P50", Align::Right),
+    ("P90", Align::Right),
+    ("P99", Align::Right),
+    ("WORST", Align::Right),
+    ("SAMPLES", Align::Right),
+    ("FAILED", Align::Right),
+    ("x FLOOR", Align::Right),
+];
+
 /// Renders the rows as one table, so that its columns are the same all the way, with a title above each group.
 fn rows_table(rows: &[Row], colour: Colour) -> String {
-    let header = [
-        ("", Align::Left),
-        ("", Align::Left),
-        ("P50", Align::Right),
-        ("P90", Align::Right),
-        ("P99", Align::Right),
-        ("WORST", Align::Right),
-        ("SAMPLES", Align::Right),
-        ("FAILED", Align::Right),
-        ("x FLOOR", Align::Right),
-        ("BUDGET", Align::Left),
-    ];
+    let header =
+        [&[("", Align::Left), ("", Align::Left)], FIGURES.as_slice(), &[("BUDGET", Align::Left)]].concat();
     let mut groups = Vec::new();
     let mut lines = Vec::new();
     for row in rows {
@@ -179,19 +180,8 @@ fn density_table(steps: &[DensityStep], colour: Colour) -> String {
 }
 
 fn peers_table(peers: &[PeerRow], colour: Colour) -> String {
-    let header = [
-        ("", Align::Left),
-        ("VERSION", Align::Left),
-        ("", Align::Left),
-        ("P50", Align::Right),
-        ("P90", Align::Right),
-        ("P99", Align::Right),
-        ("WORST", Align::Right),
-        ("SAMPLES", Align::Right),
-        ("FAILED", Align::Right),
-        ("x FLOOR", Align::Right),
-        ("x OUR CYCLE", Align::Right),
-    ];
+    let named = [("", Align::Left), ("VERSION", Align::Left), ("", Align::Left)];
+    let header = [named.as_slice(), &FIGURES, &[("x OUR CYCLE", Align::Right)]].concat();
     let rows: Vec<Vec<String>> = peers
         .iter()
         .map(|peer| {
