@@ -90,7 +90,8 @@ fn an_exec_that_waits_for_its_shell_is_cancelled_and_never_runs() {
             let found = sandkasten_e2e::until_some("it waits", async || {
                 let listed = raw.get(&list).await.ok(200);
                 let all = listed["processes"].as_array().expect("a list").clone();
-                all.into_iter().find(|process| process["status"] == "queued")
+                all.into_iter()
+                    .find(|process| process["status"] == "queued" && process["command"] == "touch ran")
             })
             .await;
             raw.delete(&format!("{list}/{}", found["id"].as_str().expect("an id"))).await.ok(200)
