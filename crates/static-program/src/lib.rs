@@ -55,7 +55,7 @@ impl StaticProgram<'_> {
     }
 
     fn build(&self, workspace: &Path, directory: &Path) -> PathBuf {
-        let target = variable("TARGET");
+        let target = target();
         let mut cargo = Command::new(variable("CARGO"));
         // The outer build's own settings must not leak into the inner one.
         for (name, _) in env::vars() {
@@ -84,6 +84,33 @@ impl StaticProgram<'_> {
         assert!(status.success(), "building {} failed: {status}", self.package);
         directory.join(target).join("runner").join(self.package)
     }
+}
+
+/// The target to build for: with musl as its C library where that is installed. Before a program's first line, glibc asks the
+/// processor about all of its caches, and in a virtual machine each such question goes to the host: half a millisecond of the
+/// start of every sandbox.
+fn target() -> String {
+    let target = variable("TARGET");
+    let Some(small) = target.strip_suffix("-gnu").map(|base| format!("{base}-musl")) else { return target };
+    let printed = Command::new(variable("RUSTC"))
+        .args(["--print", "target-libdir", "--target", &small])
+        .output()
+        .ok()
+        .and_then(|printed| String::from_utf8(printed.stdout).ok());
+    let libraries = PathBuf::from(printed.as_deref().unwrap_or_default().trim());
+    let installed = libraries.is_dir();
+    // What is not there cannot be watched: cargo would run this again every time.
+    let watched = if installed { Some(&*libraries) } else { libraries.ancestors().nth(2) };
+    if let Some(watched) = watched.filter(|watched| watched.is_dir()) {
+        tell_cargo(&format!("rerun-if-changed={}", watched.display()));
+    }
+    if installed {
+        return small;
+    }
+    tell_cargo(&format!(
+        "warning=sandboxes will start more slowly, because the target {small} is not installed: rustup target add {small}"
+    ));
+    target
 }
 
 #[expect(clippy::print_stdout, reason = "the way in which a build script speaks to cargo")]

@@ -7,6 +7,7 @@ use std::ffi::c_void;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use super::inherited::close_on_exec_from;
 use super::signals;
 
 /// The number under which the runner finds the socket of the set-up handshake.
@@ -238,10 +239,8 @@ fn arrange_descriptors(shared: &Shared) -> Result<(), ()> {
             return Err(());
         }
     }
-    // SAFETY: marks everything else close-on-exec, whatever its owner forgot (close_range, since Linux 5.9; the flag
-    // since 5.11).
-    let closed = unsafe { libc::close_range(5, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
-    if closed < 0 { Err(()) } else { Ok(()) }
+    // Everything else, whatever its owner forgot.
+    close_on_exec_from(5).map_err(|_| ())
 }
 
 /// Keeps the capabilities of the new user namespace over the exec: its ids are not mapped yet, so the exec would drop

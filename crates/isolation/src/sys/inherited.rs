@@ -21,7 +21,13 @@ pub(crate) fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
 /// # Errors
 /// The kernel's, where it lacks the call.
 pub fn keep_descriptors_from_programs() -> io::Result<()> {
+    close_on_exec_from(3)
+}
+
+/// Marks every descriptor of this process from `first` on close-on-exec. Not every C library has a function for the call.
+pub(super) fn close_on_exec_from(first: libc::c_uint) -> io::Result<()> {
     // SAFETY: sets a flag of descriptors and closes none, so that whoever owns one finds it as it was.
-    let marked = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
+    let marked =
+        unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
     if marked < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::clone::CLONE_INTO_CGROUP;
+use super::inherited::close_on_exec_from;
 use super::{process_exit, seccomp_filter, signals};
 use crate::seccomp::Instruction;
 
@@ -257,9 +258,7 @@ fn arrange_descriptors(descriptors: &[(BorrowedFd<'_>, RawFd)]) -> io::Result<()
             }
             raised.push((copy, *target));
         }
-        if libc::close_range(0, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        close_on_exec_from(0)?;
         for (copy, target) in raised {
             if libc::dup2(copy, target) < 0 {
                 return Err(io::Error::last_os_error());
