@@ -256,13 +256,15 @@ impl SandboxPlan {
 /// What the runner answers when it has tried to build the sandbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SetupReply {
-    /// The sandbox stands. Its root directory comes along, and the process descriptor of a shell that takes commands, where
-    /// the image has one.
+    /// The sandbox stands. Its root directory comes along, and the process descriptor of a shell that has been started, where
+    /// the image has one. Another answer follows then.
     Ready {
         /// The ABI of the landlock rules in force; 0 where the kernel has none.
         landlock_abi: u32,
     },
-    /// The image cannot be used: its shell takes no commands. The runner has exited.
+    /// The shell takes commands.
+    ShellReady,
+    /// The image cannot be used: its shell takes no commands. As a first answer it is the last, and the runner has exited.
     UnusableImage {
         /// What it lacks.
         reason: String,

@@ -24,7 +24,7 @@ mod supply;
 mod waiting_place;
 
 use std::error::Error;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use sandkasten_isolation::enter::{self, ChildSignals, Handover};
 use sandkasten_isolation::error_chain;
@@ -43,7 +43,7 @@ fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
         .map_err(|error| SetupReply::Failed { reason: error_chain(&error) })
         .and_then(|mut entered| {
             let shell = match &plan.identity {
-                Identity::Sandbox => shell::Shell::start(&plan, &entered, shell::Place::Main).map(Some),
+                Identity::Sandbox => shell::Shell::spawn(&plan, &entered, shell::Place::Main).map(Some),
                 // It runs one program of its own.
                 Identity::Builder(_) => Ok(None),
             };
@@ -64,7 +64,23 @@ fn run(signals: ChildSignals) -> Result<(), Box<dyn Error>> {
     };
     let descriptor = shell.as_ref().map(shell::Shell::descriptor);
     enter::answer_ready(setup.as_fd(), entered.landlock_abi, entered.root.as_fd(), descriptor)?;
+    let shell = shell.and_then(|shell| first_line(shell, setup.as_fd()));
     drop(setup);
     event_loop::EventLoop::new(entered, plan, shell, signals, listener)?.run()?;
     Ok(())
+}
+
+/// Waits until the shell takes commands, and says so. The sandbox stands by now, and the daemon may count on it already: neither
+/// a shell that takes none nor a daemon that has gone ends it.
+fn first_line(shell: shell::Shell, setup: BorrowedFd<'_>) -> Option<shell::Shell> {
+    match shell.await_first_line() {
+        Ok(()) => {
+            enter::answer_shell_ready(setup).ok();
+            Some(shell)
+        }
+        Err(error) => {
+            enter::answer_failed(setup, &SetupReply::UnusableImage { reason: error_chain(&error) }).ok();
+            None
+        }
+    }
 }

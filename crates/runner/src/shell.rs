@@ -73,6 +73,7 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct Shell {
     dialect: Dialect,
+    program: &'static str,
     pid: i32,
     descriptor: OwnedFd,
     input: OwnedFd,
@@ -129,6 +130,16 @@ impl Shell {
     /// # Errors
     /// [`ShellError`].
     pub(crate) fn start(plan: &SandboxPlan, entered: &Entered, place: Place<'_>) -> Result<Self, ShellError> {
+        let shell = Self::spawn(plan, entered, place)?;
+        shell.await_first_line()?;
+        Ok(shell)
+    }
+
+    /// Starts it, and waits for nothing. It takes commands once it has been [waited for](Self::await_first_line).
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub(crate) fn spawn(plan: &SandboxPlan, entered: &Entered, place: Place<'_>) -> Result<Self, ShellError> {
         let (directory, group) = match place {
             Place::Main => (None, None),
             Place::Beside { directory, group } => (Some(directory), group),
@@ -170,6 +181,7 @@ impl Shell {
         let descriptor = process.descriptor;
         let shell = Self {
             dialect,
+            program,
             pid,
             descriptor,
             input,
@@ -179,30 +191,36 @@ impl Shell {
             last_words,
             covered: Cell::new(false),
         };
-        shell.await_first_line(program)?;
+        let lines = [
+            dialect.start_up().to_owned(),
+            format!("{}=0", Secrets::START.status()),
+            dialect.report_line(Secrets::START),
+        ];
+        shell.send(&lines).map_err(|_| shell.mute("it closed its input"))?;
         Ok(shell)
     }
 
-    fn await_first_line(&self, program: &str) -> Result<(), ShellError> {
-        let mute = |reason| ShellError::Mute { program: program.to_owned(), reason };
-        let lines = [
-            self.dialect.start_up().to_owned(),
-            format!("{}=0", Secrets::START.status()),
-            self.dialect.report_line(Secrets::START),
-        ];
-        self.send(&lines).map_err(|_| mute("it closed its input"))?;
+    fn mute(&self, reason: &'static str) -> ShellError {
+        ShellError::Mute { program: self.program.to_owned(), reason }
+    }
+
+    /// Waits until it has carried out its first line. Blocks for a millisecond or two.
+    ///
+    /// # Errors
+    /// [`ShellError::Mute`].
+    pub(crate) fn await_first_line(&self) -> Result<(), ShellError> {
         let timeout = Timespec { tv_sec: START_SECONDS, tv_nsec: 0 };
         let mut watched =
             [PollFd::new(&self.report, PollFlags::IN), PollFd::new(&self.descriptor, PollFlags::IN)];
         match rustix::io::retry_on_intr(|| poll(&mut watched, Some(&timeout))) {
-            Ok(0) => return Err(mute("nothing came back in time")),
+            Ok(0) => return Err(self.mute("nothing came back in time")),
             Ok(_) => {}
-            Err(_) => return Err(mute("it could not be waited for")),
+            Err(_) => return Err(self.mute("it could not be waited for")),
         }
         match self.receive_report() {
             Ok(Some(Report { nonce: 0, status: 0 })) => Ok(()),
-            Ok(_) => Err(mute("it ended, or answered with something else")),
-            Err(_) => Err(mute("its answer could not be read")),
+            Ok(_) => Err(self.mute("it ended, or answered with something else")),
+            Err(_) => Err(self.mute("its answer could not be read")),
         }
     }
 

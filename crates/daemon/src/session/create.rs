@@ -13,7 +13,7 @@ use sandkasten_api::name::SessionName;
 use sandkasten_api::session::{Session, SessionStatus};
 use sandkasten_image::{HeldLayers, Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
-use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
+use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, ShellStart, UidLease, launch};
 use sandkasten_isolation::plan::{SandboxPlan, WORKSPACE_DIRECTORY};
 use sandkasten_protocol::MAIN_SHELL;
 
@@ -21,7 +21,7 @@ use super::end::clear_away;
 use super::jobs::Jobs;
 use super::live::{Activity, LiveSession, MAX_FOLLOWERS};
 use super::process_groups::ProcessGroups;
-use super::shell_slot::ShellSlot;
+use super::shell_boot::ShellBoot;
 use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
 use crate::idempotency::{KeptAnswer, Turn};
 use crate::store::SessionRow;
@@ -47,7 +47,7 @@ pub(crate) struct Keep {
 }
 
 impl Sessions {
-    /// Makes a session. Returns when its shell takes commands and it is written down, with the answer that is kept for whoever
+    /// Makes a session. Returns when its sandbox stands and it is written down, with the answer that is kept for whoever
     /// asks again. A caller that goes away in between changes nothing: the session is made, or nothing of it is left.
     ///
     /// # Errors
@@ -71,13 +71,17 @@ impl Sessions {
         let _name = self.reserve_name(new.name.as_ref(), None)?;
         let inner = Arc::clone(&self.inner);
         // The layers are held until the record says that the session stands on them.
-        let (session, layers, _held) = tokio::task::spawn_blocking(move || {
+        let (made, layers, _held) = tokio::task::spawn_blocking(move || {
             let (image, held) = inner.resolve(new.image.as_deref().unwrap_or(&inner.config.default_image))?;
             Ok::<_, SessionError>((inner.build(&image, new)?, image.layer_names(), held))
         })
         .await
         .map_err(|source| SessionError::Task { source })??;
-        let session = Arc::new(session);
+        let session = Arc::new(made.session);
+        if let Some(boot) = made.boot {
+            let session = Arc::clone(&session);
+            tokio::task::spawn_blocking(move || boot.finish(&session));
+        }
         let answer = keep.as_ref().map(|keep| (keep.answer)(&keep.turn, &session.describe()));
         if let Err(error) = self.write_down(&session, layers, answer.as_ref()).await {
             let undone = self.tear_down(&session).await;
@@ -141,6 +145,13 @@ impl Drop for Place<'_> {
     }
 }
 
+/// A session whose sandbox stands.
+struct Made {
+    session: LiveSession,
+    /// What is left of the start of its shell.
+    boot: Option<ShellBoot>,
+}
+
 impl Inner {
     /// Finds the image, if sessions may use it. Blocking.
     fn resolve(&self, name: &str) -> Result<(Image, HeldLayers), SessionError> {
@@ -169,7 +180,7 @@ impl Inner {
     }
 
     /// Starts a sandbox, with a workspace that is made where there is none. Blocking.
-    fn build(&self, image: &Image, mut new: NewSession) -> Result<LiveSession, SessionError> {
+    fn build(&self, image: &Image, mut new: NewSession) -> Result<Made, SessionError> {
         let id = draw_id()?;
         let Some(workspace) = self.workspace_of(&id, new.workspace.take())? else {
             return self.start(id, image, new, None);
@@ -202,7 +213,7 @@ impl Inner {
         image: &Image,
         new: NewSession,
         workspace: Option<&OpenWorkspace>,
-    ) -> Result<LiveSession, SessionError> {
+    ) -> Result<Made, SessionError> {
         let lease = self.leases.take()?;
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
         let defaults = self.config.defaults_of(image.name.as_str());
@@ -213,15 +224,16 @@ impl Inner {
         let socket = self.places.socket(id.as_str());
         let launched = UnixListener::bind(&socket)
             .map_err(|source| SessionError::Bind { source })
-            .and_then(|listener| self.launch(&plan, image, workspace, &lease, &cgroup, &listener));
+            .and_then(|listener| self.launch(&plan, image, workspace, &lease, &cgroup, &listener))
+            .and_then(|launched| self.prove_shell(image, launched));
         let launched = match launched {
             Ok(launched) => launched,
             Err(error) => return Err(undo(error, &cgroup, &socket)),
         };
         let now = super::now();
         let groups = ProcessGroups::new(&cgroup);
-        let shell = tokio::sync::Mutex::new(ShellSlot::first(launched.shell));
-        Ok(LiveSession {
+        let (shell, boot) = ShellBoot::begin(launched.shell, launched.shell_start);
+        let session = LiveSession {
             id,
             image: image.name.as_str().to_owned(),
             defaults,
@@ -236,7 +248,7 @@ impl Inner {
             groups,
             jobs: Jobs::default(),
             followers: Arc::new(tokio::sync::Semaphore::new(MAX_FOLLOWERS)),
-            shells: Mutex::new(HashMap::from([(MAIN_SHELL.to_owned(), Arc::new(shell))])),
+            shells: Mutex::new(HashMap::from([(MAIN_SHELL.to_owned(), shell)])),
             memory_peak: AtomicU64::new(0),
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),
@@ -251,7 +263,29 @@ impl Inner {
             }),
             terminals: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
-        })
+        };
+        Ok(Made { session, boot })
+    }
+
+    /// Waits for the shell of an image whose shell has not taken commands yet in this daemon's time, so that an image that cannot
+    /// be used makes no session.
+    fn prove_shell(&self, image: &Image, mut launched: Launched) -> Result<Launched, SessionError> {
+        if self.proven_shells.contain(image) {
+            return Ok(launched);
+        }
+        match launched.shell_start.take().map(ShellStart::wait).transpose() {
+            Ok(started) => {
+                if started.is_some() {
+                    self.proven_shells.add(image);
+                }
+                Ok(launched)
+            }
+            Err(error) => {
+                // The error at hand says more than one of the kill could.
+                launched.process.kill_and_wait().ok();
+                Err(error.into())
+            }
+        }
     }
 
     fn launch(

@@ -26,6 +26,7 @@ mod output_text;
 mod plan;
 mod process_groups;
 mod processes;
+mod proven_shells;
 mod relay;
 mod replay;
 mod resume;
@@ -33,6 +34,7 @@ mod run_command;
 mod run_process;
 mod search;
 mod session_error;
+mod shell_boot;
 mod shell_slot;
 mod terminal;
 mod unified_diff;
@@ -91,6 +93,7 @@ pub(crate) use verdict::parse_signal;
 pub(crate) use workspace_files::{MissingWorkspace, WorkspaceFiles};
 
 use file_watch::WatchLimits;
+use proven_shells::ProvenShells;
 use workspace_files::WorkspaceTurns;
 
 /// The runner's program, embedded by the build script.
@@ -114,6 +117,7 @@ struct Inner {
     runner: RunnerImage,
     filter: Option<Vec<Instruction>>,
     images: ImageStore,
+    proven_shells: ProvenShells,
     store: Store,
     workspaces: Workspaces,
     watch_limits: WatchLimits,
@@ -166,6 +170,7 @@ impl Sessions {
                 runner,
                 filter,
                 images,
+                proven_shells: ProvenShells::default(),
                 store,
                 workspaces,
                 watch_limits: WatchLimits::of_this_host(),

@@ -68,6 +68,11 @@ impl ShellSlot {
         }
     }
 
+    /// Makes the next command ask the runner for another process.
+    pub(super) fn forget_process(&mut self) {
+        self.process = None;
+    }
+
     /// A shell that is asked for when the first command comes.
     pub(super) fn absent(name: &str) -> Self {
         Self { name: name.to_owned(), process: None, generation: 0, group: None, directory: None }

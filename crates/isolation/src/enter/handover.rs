@@ -156,6 +156,14 @@ pub fn answer_ready(
     answer(setup, &SetupReply::Ready { landlock_abi }, &descriptors)
 }
 
+/// Tells the daemon that the shell takes commands.
+///
+/// # Errors
+/// The kernel's, where the daemon is gone.
+pub fn answer_shell_ready(setup: BorrowedFd<'_>) -> io::Result<()> {
+    answer(setup, &SetupReply::ShellReady, &[])
+}
+
 /// Tells the daemon what failed: [`SetupReply::Failed`] or [`SetupReply::UnusableImage`].
 ///
 /// # Errors

@@ -13,7 +13,7 @@ mod root;
 use std::io;
 use std::os::fd::OwnedFd;
 
-pub use handover::{Handover, HandoverError, answer_failed, answer_ready, receive};
+pub use handover::{Handover, HandoverError, answer_failed, answer_ready, answer_shell_ready, receive};
 pub use landlock::LandlockError;
 pub use mounts::MountsError;
 pub use privileges::PrivilegesError;

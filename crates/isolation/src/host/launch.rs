@@ -1,5 +1,5 @@
 //! Starting a sandbox from outside: clone the runner into new namespaces, map its ids, hand it its mounts, and wait
-//! until it says that the shell takes commands.
+//! until it says that the sandbox stands; and, where that is not known of the image, that its shell takes commands.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -73,10 +73,43 @@ pub struct Launched {
     pub process: SandboxProcess,
     /// Its root directory.
     pub root: OwnedFd,
-    /// Its shell; none where the image has none.
+    /// Its shell, which has been started; none where the image has none.
     pub shell: Option<SandboxProcess>,
+    /// To be waited for before the shell is given a command.
+    pub shell_start: Option<ShellStart>,
     /// The ABI of the landlock rules in force; 0 where the kernel has none.
     pub landlock_abi: u32,
+}
+
+/// The start of a shell, which goes on in the sandbox.
+#[derive(Debug)]
+pub struct ShellStart {
+    setup: OwnedFd,
+}
+
+impl ShellStart {
+    /// Waits until the shell takes commands. Blocks for a millisecond or two. A sandbox whose shell takes none has none.
+    ///
+    /// # Errors
+    /// [`LaunchError::UnusableImage`] with the reason, or [`LaunchError::Receive`] where the sandbox has ended.
+    pub fn wait(self) -> Result<(), LaunchError> {
+        match receive_reply(self.setup.as_fd()).map_err(|source| LaunchError::Receive { source })?.0 {
+            SetupReply::ShellReady => Ok(()),
+            reply => Err(failure(reply)),
+        }
+    }
+}
+
+/// What an answer says that is not the one that was waited for.
+fn failure(reply: SetupReply) -> LaunchError {
+    match reply {
+        // A shell of the image has run by now, and may have had a say in the words.
+        SetupReply::UnusableImage { reason } => LaunchError::UnusableImage { reason: printable(&reason) },
+        SetupReply::Failed { reason } => LaunchError::Setup { reason: printable(&reason) },
+        SetupReply::Ready { .. } | SetupReply::ShellReady => {
+            LaunchError::Receive { source: io::ErrorKind::InvalidData.into() }
+        }
+    }
 }
 
 /// Which step of the start failed.
@@ -156,8 +189,8 @@ pub enum LaunchError {
     },
 }
 
-/// Starts a sandbox. Blocks until its shell takes commands, if it has one, a few milliseconds; needs root of the host. On failure the
-/// runner has ended and nothing of it is left; the cgroup and the listener stay the caller's.
+/// Starts a sandbox. Blocks until it stands and its shell has been started, if it has one, a few milliseconds; needs root of the host.
+/// On failure the runner has ended and nothing of it is left; the cgroup and the listener stay the caller's.
 ///
 /// # Errors
 /// The first step that failed.
@@ -183,7 +216,8 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launched, LaunchError> {
         process.kill_and_wait().ok();
     }
     let (root, shell, landlock_abi) = built?;
-    Ok(Launched { process, root, shell, landlock_abi })
+    let shell_start = shell.is_some().then_some(ShellStart { setup: ours });
+    Ok(Launched { process, root, shell, shell_start, landlock_abi })
 }
 
 fn start(request: &LaunchRequest<'_>, setup: &OwnedFd) -> Result<SandboxProcess, LaunchError> {
@@ -264,14 +298,7 @@ fn hand_over(
     let mut received = received.into_iter();
     match (reply, received.next(), received.next()) {
         (SetupReply::Ready { landlock_abi }, Some(root), shell) => Ok((root, shell, landlock_abi)),
-        (SetupReply::Ready { .. }, ..) => {
-            Err(LaunchError::Receive { source: io::ErrorKind::InvalidData.into() })
-        }
-        // A shell of the image has run by now, and may have had a say in the words.
-        (SetupReply::UnusableImage { reason }, ..) => {
-            Err(LaunchError::UnusableImage { reason: printable(&reason) })
-        }
-        (SetupReply::Failed { reason }, ..) => Err(LaunchError::Setup { reason: printable(&reason) }),
+        (reply, ..) => Err(failure(reply)),
     }
 }
 

@@ -14,7 +14,7 @@ mod uid_lease;
 pub use device_tree::{DeviceTree, DeviceTreeError};
 pub use floor::{Floor, FloorError, FloorWork};
 pub use id_mapping::MapOwnerError;
-pub use launch::{LaunchError, LaunchRequest, Launched, WorkspaceSource, launch};
+pub use launch::{LaunchError, LaunchRequest, Launched, ShellStart, WorkspaceSource, launch};
 pub use path_error::PathError;
 pub use root_directory::{
     ChangeKind, Copied, Entry, EntryKind, Existing, FileChange, FileError, FileVersion, ListOptions, Listing,

@@ -24,7 +24,8 @@ use crate::session::{Keep, NewSession, Update};
 /// The scope of the keys of creates.
 const CREATE: &str = "POST /v1/sessions";
 
-/// Makes a session. When it answers, the shell takes commands.
+/// Makes a session. When it answers, the sandbox stands and its shell has been started; commands wait for the shell where it is not up
+/// yet. Of an image that has made no session since the daemon began, it answers when the shell takes commands.
 #[utoipa::path(
     post,
     path = "/v1/sessions",
