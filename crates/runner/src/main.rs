@@ -30,6 +30,9 @@ use sandkasten_isolation::enter::{self, ChildSignals, Handover};
 use sandkasten_isolation::error_chain;
 use sandkasten_isolation::plan::{Identity, SetupReply};
 
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() {
     // Before anything else: as PID 1 it must not be taken off guard by a signal.
     let outcome = ChildSignals::new().map_err(Into::into).and_then(run);
