@@ -5,13 +5,16 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use sandkasten_isolation::host::{FileVersion, PendingFile, RootDirectory};
+use sandkasten_isolation::host::{FileError, FileVersion, PendingFile, RootDirectory};
+use tokio::task::JoinHandle;
 
 use super::workspace_files::HeldWorkspace;
 use super::{FilePath, FileSpace, SessionError};
 
 /// How much is read and written at once.
 pub(crate) const PIECE_BYTES: usize = 256 << 10;
+/// Room for a piece, and for what comes with the part of it that makes it full.
+const BUFFER_BYTES: usize = PIECE_BYTES + (64 << 10);
 
 /// A file that is being read.
 #[derive(Debug, Clone)]
@@ -20,13 +23,23 @@ pub(crate) struct OpenFile {
     pub(crate) version: FileVersion,
 }
 
-/// A file that is being written. Dropped before its end, it leaves nothing.
+/// A file that is being written: one piece while the next one comes. Dropped before its end, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct Upload {
     root: Arc<RootDirectory>,
     held: Option<Arc<HeldWorkspace>>,
-    /// None while a piece is written, and at the end.
-    pending: Option<PendingFile>,
+    progress: Progress,
+}
+
+/// What has been written, and a buffer to be used again.
+type Written = (PendingFile, Vec<u8>);
+
+#[derive(Debug)]
+enum Progress {
+    Idle(Written),
+    Writing(JoinHandle<Result<Written, FileError>>),
+    /// It has come to its end, or to nothing.
+    Over,
 }
 
 impl FileSpace {
@@ -45,7 +58,9 @@ impl FileSpace {
     /// [`SessionError::File`].
     pub(crate) async fn upload(&self, path: FilePath, mode: Option<u32>) -> Result<Upload, SessionError> {
         let pending = self.call(move |root| root.begin_write(path.as_str(), mode)).await?;
-        Ok(Upload { root: self.root(), held: self.held.clone(), pending: Some(pending) })
+        let buffer = Vec::with_capacity(BUFFER_BYTES);
+        let progress = Progress::Idle((pending, buffer));
+        Ok(Upload { root: self.root(), held: self.held.clone(), progress })
     }
 }
 
@@ -67,21 +82,20 @@ impl OpenFile {
 }
 
 impl Upload {
-    /// Appends a piece.
+    /// Appends a piece, and returns an empty buffer for the next. Waits for the piece before it to be written, and not for this one.
     ///
     /// # Errors
-    /// [`SessionError::File`]; the upload has come to nothing then.
-    pub(crate) async fn append(&mut self, piece: Vec<u8>) -> Result<(), SessionError> {
-        let Some(mut pending) = self.pending.take() else { return Ok(()) };
+    /// [`SessionError::File`], where the piece before it could not be written; the upload has come to nothing then.
+    pub(crate) async fn append(&mut self, piece: Vec<u8>) -> Result<Vec<u8>, SessionError> {
+        let Some((mut pending, mut buffer)) = self.written().await? else { return Ok(Vec::new()) };
+        buffer.clear();
         // Held until this is done, although the client may have gone before.
         let held = self.held.clone();
-        let appended = tokio::task::spawn_blocking(move || {
+        self.progress = Progress::Writing(tokio::task::spawn_blocking(move || {
             let _held = held;
-            pending.append(&piece).map(|()| pending)
-        })
-        .await;
-        self.pending = Some(appended.map_err(|source| SessionError::Task { source })??);
-        Ok(())
+            pending.append(&piece).map(|()| (pending, piece))
+        }));
+        Ok(buffer)
     }
 
     /// Gives the file its name.
@@ -89,7 +103,7 @@ impl Upload {
     /// # Errors
     /// [`SessionError::File`].
     pub(crate) async fn finish(mut self) -> Result<(), SessionError> {
-        let Some(pending) = self.pending.take() else { return Ok(()) };
+        let Some((pending, _)) = self.written().await? else { return Ok(()) };
         let (root, held) = (Arc::clone(&self.root), self.held.take());
         let finished = tokio::task::spawn_blocking(move || {
             let _held = held;
@@ -98,12 +112,24 @@ impl Upload {
         .await;
         Ok(finished.map_err(|source| SessionError::Task { source })??)
     }
+
+    /// Waits for the piece that is being written.
+    async fn written(&mut self) -> Result<Option<Written>, SessionError> {
+        match std::mem::replace(&mut self.progress, Progress::Over) {
+            Progress::Idle(written) => Ok(Some(written)),
+            Progress::Writing(task) => Ok(Some(task.await.map_err(|source| SessionError::Task { source })??)),
+            Progress::Over => Ok(None),
+        }
+    }
 }
 
 impl Drop for Upload {
     fn drop(&mut self) {
-        // Giving much memory back takes its time. Without a runtime the daemon is ending, and so is the thread.
-        if let (Some(pending), Ok(runtime)) = (self.pending.take(), tokio::runtime::Handle::try_current()) {
+        // Giving much memory back takes its time. Without a runtime the daemon is ending, and so is the thread. What is being
+        // written is dropped where that is done.
+        if let (Progress::Idle((pending, _)), Ok(runtime)) =
+            (std::mem::replace(&mut self.progress, Progress::Over), tokio::runtime::Handle::try_current())
+        {
             runtime.spawn_blocking(move || drop(pending));
         }
     }

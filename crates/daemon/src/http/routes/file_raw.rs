@@ -174,7 +174,7 @@ async fn receive(mut body: BodyDataStream, mut upload: Upload, files: &OpenFiles
         }
         if piece.len() >= PIECE_BYTES || (is_end && !piece.is_empty()) {
             files.check_live()?;
-            upload.append(std::mem::take(&mut piece)).await.map_err(ApiError::of_file)?;
+            piece = upload.append(std::mem::take(&mut piece)).await.map_err(ApiError::of_file)?;
         }
         if is_end {
             upload.finish().await.map_err(ApiError::of_file)?;
