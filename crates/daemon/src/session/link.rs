@@ -203,6 +203,14 @@ fn connect(socket: &Path, patience: Duration) -> Result<OwnedFd, LinkError> {
     Ok(stream)
 }
 
+/// Connects without waiting, to a socket that does not block.
+fn connect_at_once(socket: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let connection = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&connection, &SocketAddrUnix::new(socket)?)?;
+    Ok(connection)
+}
+
 /// Tells a time that has run out from a failure.
 fn explain(action: &'static str, source: io::Error) -> LinkError {
     match source.kind() {
@@ -271,21 +279,27 @@ impl Link {
     ) -> Result<Self, LinkError> {
         let failed = |action| move |source| LinkError::Socket { action, source };
         let frame = encode_request(request)?;
-        let mut stream = UnixStream::connect(socket).await.map_err(failed("connect to"))?;
-        let mut rest = frame.as_slice();
-        if let Some(descriptor) = descriptor {
-            let send =
-                || descriptor_message::send(stream.as_fd(), &frame, &[descriptor], SendFlags::DONTWAIT);
-            let sent = stream.async_io(Interest::WRITABLE, send).await.map_err(failed("send to"))?;
-            rest = rest.get(sent..).unwrap_or_default();
-        }
+        // A connection of this host is there at once and has room, so that nothing needs to be waited for by way of the event loop.
+        let connection = connect_at_once(socket).map_err(failed("connect to"))?;
+        let send = |to: BorrowedFd<'_>| {
+            descriptor_message::send(to, &frame, descriptor.as_slice(), SendFlags::DONTWAIT)
+        };
+        let first = send(connection.as_fd());
+        let mut stream = UnixStream::from_std(connection.into()).map_err(failed("connect to"))?;
+        let sent = match first {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                stream.async_io(Interest::WRITABLE, || send(stream.as_fd())).await
+            }
+            first => first,
+        };
+        let rest = frame.get(sent.map_err(failed("send to"))?..).unwrap_or_default();
         stream.write_all(rest).await.map_err(failed("send to"))?;
         Ok(Self::over(stream))
     }
 
     /// Hears what comes on a connection whose request has been sent.
     pub(super) fn over(stream: UnixStream) -> Self {
-        Self { stream, decoder: Decoder::default(), buffer: vec![0; READ_BYTES] }
+        Self { stream, decoder: Decoder::default(), buffer: Vec::with_capacity(READ_BYTES) }
     }
 
     /// Returns the next frame. Safe to cancel: nothing that was read is lost.
@@ -297,10 +311,11 @@ impl Link {
             if let Some(frame) = self.decoder.next_incoming()? {
                 return checked(frame);
             }
-            let read = self.stream.read(&mut self.buffer).await;
+            self.buffer.clear();
+            let read = self.stream.read_buf(&mut self.buffer).await;
             match read.map_err(|source| LinkError::Socket { action: "hear from", source })? {
                 0 => return Err(LinkError::Closed),
-                count => self.decoder.push(self.buffer.get(..count).unwrap_or_default()),
+                _ => self.decoder.push(&self.buffer),
             }
         }
     }

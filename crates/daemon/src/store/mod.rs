@@ -78,6 +78,8 @@ impl Store {
         let shown = || path.display().to_string();
         let pool = SqlitePoolOptions::new()
             .max_connections(connections)
+            // A file does not go away as a server does, and asking takes as long as a statement.
+            .test_before_acquire(false)
             .connect_with(options)
             .await
             .map_err(|source| StoreError::Open { path: shown(), source })?;
@@ -95,8 +97,7 @@ impl Store {
         answer: Option<&KeptAnswer>,
     ) -> Result<(), StoreError> {
         let failed = |source| StoreError::Statement { action: "write a session", source };
-        let mut transaction = self.pool.begin().await.map_err(failed)?;
-        sqlx::query(
+        let insert = sqlx::query(
             "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, uid_range, \
              runner_pid, runner_started, landlock_abi, workspace_id, name, labels, reason, layers) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -117,13 +118,13 @@ impl Store {
         .bind(row.name.as_ref().map(SessionName::as_str))
         .bind(row::labels_text(&row.labels))
         .bind(&row.reason)
-        .bind(row.layers.as_deref().map(row::layers_text))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-        if let Some(answer) = answer {
-            kept_answer::keep(&mut transaction, answer).await.map_err(failed)?;
-        }
+        .bind(row.layers.as_deref().map(row::layers_text));
+        let Some(answer) = answer else {
+            return insert.execute(&self.pool).await.map(drop).map_err(failed);
+        };
+        let mut transaction = self.pool.begin().await.map_err(failed)?;
+        insert.execute(&mut *transaction).await.map_err(failed)?;
+        kept_answer::keep(&mut transaction, answer).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)
     }
 
