@@ -48,6 +48,27 @@ impl Leaks {
         leaks
     }
 
+    /// Looks for what belongs to a daemon that is alive, without the one place that it has made ahead for its next sandbox: a socket and
+    /// cgroups in which nothing has run. Two of them are a leak.
+    #[must_use]
+    pub fn beside_next_place(data_dir: &Path) -> Self {
+        let mut leaks = Self::find(data_dir, None);
+        let of_socket = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let Some(next) = leaks.sockets.iter().filter_map(of_socket).find(|id| leaks.is_empty_place(id))
+        else {
+            return leaks;
+        };
+        leaks.sockets.retain(|path| of_socket(path).as_ref() != Some(&next));
+        leaks.cgroups.retain(|path| path.iter().all(|part| *part != *next));
+        leaks
+    }
+
+    /// Whether no process is in the cgroups of a session.
+    fn is_empty_place(&self, id: &str) -> bool {
+        let own = self.cgroups.iter().filter(|path| path.iter().any(|part| part == id));
+        own.into_iter().all(|path| processes_of(path).is_empty())
+    }
+
     /// Looks for cgroups and their processes of the private daemon that was process `pid`, whose run directory may be gone.
     #[must_use]
     pub fn of_private(data_dir: &Path, pid: u32) -> Self {
@@ -92,13 +113,17 @@ fn hierarchies() -> Vec<PathBuf> {
         .collect()
 }
 
+fn processes_of(cgroup: &Path) -> Vec<i32> {
+    let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
+    processes.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 fn collect_cgroups(directory: &Path, leaks: &mut Leaks) {
     if !directory.is_dir() {
         return;
     }
     leaks.cgroups.push(directory.to_owned());
-    let processes = fs::read_to_string(directory.join("cgroup.procs")).unwrap_or_default();
-    leaks.processes.extend(processes.lines().filter_map(|line| line.parse::<i32>().ok()));
+    leaks.processes.extend(processes_of(directory));
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         if entry.path().is_dir() {
             collect_cgroups(&entry.path(), leaks);

@@ -267,7 +267,10 @@ impl TestDaemon {
     /// What is left of one session, or of the daemon.
     #[must_use]
     pub fn leaks(&self, session: Option<&str>) -> Leaks {
-        Leaks::find(&self.data_dir(), session)
+        match session {
+            None => Leaks::beside_next_place(&self.data_dir()),
+            session => Leaks::find(&self.data_dir(), session),
+        }
     }
 
     /// Destroys every session, ends the daemon and returns what is left.

@@ -199,6 +199,10 @@ impl Daemon {
     /// [`ServeError`].
     pub async fn serve(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), ServeError> {
         let (sessions, images) = (self.sessions.clone(), self.images.clone());
+        // One that lives for a single command makes a single sandbox.
+        if !self.is_private {
+            sessions.make_berths_ahead();
+        }
         // Watches never end by themselves and pulls may take hours; both would hold the end up.
         let shutdown = async move {
             shutdown.await;
@@ -207,6 +211,7 @@ impl Daemon {
         };
         self.server.serve(shutdown).await?;
         self.sessions.settle().await;
+        self.sessions.clear_next_berth();
         if self.is_private {
             // Nobody adopts them: one whose client went away while it was being made is left.
             for session in self.sessions.all() {

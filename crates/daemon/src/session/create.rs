@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -12,17 +10,17 @@ use sandkasten_api::label::Labels;
 use sandkasten_api::name::SessionName;
 use sandkasten_api::session::{Session, SessionStatus};
 use sandkasten_image::{HeldLayers, Image, ImageName, ResolveImageError};
-use sandkasten_isolation::host::cgroup::SessionCgroup;
-use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, ShellStart, UidLease, launch};
-use sandkasten_isolation::plan::{SandboxPlan, WORKSPACE_DIRECTORY};
+use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, ShellStart, launch};
+use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 use sandkasten_protocol::MAIN_SHELL;
 
-use super::end::clear_away;
+use super::berth::Berth;
 use super::jobs::Jobs;
-use super::live::{Activity, LiveSession, MAX_FOLLOWERS};
+use super::live::{Activity, LiveSession, MAX_FOLLOWERS, UseNote};
 use super::process_groups::ProcessGroups;
 use super::shell_boot::ShellBoot;
 use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
+use crate::config::DefaultsConfig;
 use crate::idempotency::{KeptAnswer, Turn};
 use crate::store::SessionRow;
 use crate::workspace::OpenWorkspace;
@@ -91,6 +89,7 @@ impl Sessions {
             });
         }
         self.adopt(Arc::clone(&session));
+        self.make_next_berth();
         Ok((session, answer))
     }
 
@@ -181,12 +180,16 @@ impl Inner {
 
     /// Starts a sandbox, with a workspace that is made where there is none. Blocking.
     fn build(&self, image: &Image, mut new: NewSession) -> Result<Made, SessionError> {
-        let id = draw_id()?;
-        let Some(workspace) = self.workspace_of(&id, new.workspace.take())? else {
-            return self.start(id, image, new, None);
+        let berth = self.berth()?;
+        let opened = self
+            .workspace_of(&berth.id, new.workspace.take())
+            .and_then(|workspace| Ok(workspace.map(|id| self.workspaces.open_or_make(&id)).transpose()?));
+        let workspace = match opened {
+            Ok(Some(workspace)) => workspace,
+            Ok(None) => return self.start(berth, image, new, None),
+            Err(error) => return Err(berth.undo(error)),
         };
-        let workspace = self.workspaces.open_or_make(&workspace)?;
-        self.start(id, image, new, Some(&workspace)).map_err(|error| match workspace.undo() {
+        self.start(berth, image, new, Some(&workspace)).map_err(|error| match workspace.undo() {
             Ok(()) => error,
             Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
         })
@@ -209,27 +212,18 @@ impl Inner {
 
     fn start(
         &self,
-        id: SessionId,
+        berth: Berth,
         image: &Image,
         new: NewSession,
         workspace: Option<&OpenWorkspace>,
     ) -> Result<Made, SessionError> {
-        let lease = self.leases.take()?;
-        let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
         let defaults = self.config.defaults_of(image.name.as_str());
-        cgroup.create(&plan::limits(&self.config, &defaults))?;
-        let staging = self.places.staging.to_string_lossy();
-        let filter = self.filter.as_deref();
-        let plan = plan::plan(&self.config, &defaults, &id, image, filter, &staging, workspace);
-        let socket = self.places.socket(id.as_str());
-        let launched = UnixListener::bind(&socket)
-            .map_err(|source| SessionError::Bind { source })
-            .and_then(|listener| self.launch(&plan, image, workspace, &lease, &cgroup, &listener))
-            .and_then(|launched| self.prove_shell(image, launched));
-        let launched = match launched {
+        let launched = self.launch(&berth, image, &defaults, workspace);
+        let launched = match launched.and_then(|launched| self.prove_shell(image, launched)) {
             Ok(launched) => launched,
-            Err(error) => return Err(undo(error, &cgroup, &socket)),
+            Err(error) => return Err(berth.undo(error)),
         };
+        let Berth { id, lease, cgroup, socket, .. } = berth;
         let now = super::now();
         let groups = ProcessGroups::new(&cgroup);
         let (shell, boot) = ShellBoot::begin(launched.shell, launched.shell_start);
@@ -253,6 +247,7 @@ impl Inner {
             activity: Mutex::new(Activity {
                 cwd: WORKSPACE_DIRECTORY.to_owned(),
                 last_activity: now,
+                use_note: UseNote::Written,
                 expires_at: expiry(now, new.ttl_seconds),
                 name: new.name,
                 labels: new.labels,
@@ -290,32 +285,27 @@ impl Inner {
 
     fn launch(
         &self,
-        plan: &SandboxPlan,
+        berth: &Berth,
         image: &Image,
+        defaults: &DefaultsConfig,
         workspace: Option<&OpenWorkspace>,
-        lease: &UidLease,
-        cgroup: &SessionCgroup,
-        listener: &UnixListener,
     ) -> Result<Launched, SessionError> {
+        berth.cgroup.limit(&plan::limits(&self.config, defaults))?;
+        let staging = self.places.staging.to_string_lossy();
+        let filter = self.filter.as_deref();
+        let plan = plan::plan(&self.config, defaults, &berth.id, image, filter, &staging, workspace);
         let binds: Vec<_> = image.binds.iter().map(|bind| bind.source.clone()).collect();
         Ok(launch(&LaunchRequest {
-            plan,
-            lease,
+            plan: &plan,
+            lease: &berth.lease,
             layers: &image.layers,
             binds: &binds,
             workspace: workspace.map(OpenWorkspace::source),
             kept: None,
-            cgroup,
-            listener: listener.as_fd(),
+            cgroup: &berth.cgroup,
+            listener: berth.listener.as_fd(),
             runner: &self.runner,
         })?)
-    }
-}
-
-fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &Path) -> SessionError {
-    match clear_away(cgroup, socket) {
-        Ok(()) => error,
-        Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
     }
 }
 
@@ -326,7 +316,7 @@ pub(crate) fn random_number() -> std::io::Result<u64> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-fn draw_id() -> Result<SessionId, SessionError> {
+pub(super) fn draw_id() -> Result<SessionId, SessionError> {
     let number = random_number().map_err(|source| SessionError::Random { source })?;
     let [a, b, c, d, e, f, ..] = number.to_be_bytes();
     Ok(SessionId::from_random(u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])))

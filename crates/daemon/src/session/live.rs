@@ -1,6 +1,8 @@
 //! A session whose sandbox stands.
 
 use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +16,8 @@ use sandkasten_isolation::host::cgroup::SessionCgroup;
 use sandkasten_isolation::host::{RootDirectory, SandboxProcess};
 use sandkasten_isolation::plan::UidRange;
 use sandkasten_protocol::JobState;
-use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 
 use super::jobs::Jobs;
@@ -74,6 +76,7 @@ pub(super) struct Activity {
     pub(super) labels: Labels,
     pub(super) ttl_seconds: u64,
     pub(super) last_activity: Timestamp,
+    pub(super) use_note: UseNote,
     pub(super) expires_at: Timestamp,
     /// Commands that run or wait; a session in use does not expire.
     pub(super) in_use: usize,
@@ -81,6 +84,15 @@ pub(super) struct Activity {
     pub(super) ended: Option<SessionStatus>,
     /// Why, where there is more to say than the status does.
     pub(super) reason: Option<String>,
+}
+
+/// Whether the last use is in the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum UseNote {
+    #[default]
+    Written,
+    /// Somebody is about to write it.
+    Pending,
 }
 
 impl LiveSession {
@@ -122,6 +134,7 @@ impl LiveSession {
                 labels: row.labels,
                 ttl_seconds: row.ttl_seconds,
                 last_activity: row.last_activity,
+                use_note: UseNote::Written,
                 expires_at: row.expires_at,
                 in_use: 0,
                 ended: None,
@@ -206,30 +219,40 @@ impl LiveSession {
         first
     }
 
-    /// Notes a use at `now`, with the shell's directory where it is known, and returns the directory.
-    pub(super) fn touch(&self, now: Timestamp, cwd: Option<&str>) -> String {
+    /// Notes a use at `now`, with the shell's directory where it is known, and says whether an earlier one is still to be written down.
+    pub(super) fn touch(&self, now: Timestamp, cwd: Option<&str>) -> UseNote {
         let mut activity = self.activity();
         activity.last_activity = now;
         activity.expires_at = expiry(now, activity.ttl_seconds);
         if let Some(cwd) = cwd {
             cwd.clone_into(&mut activity.cwd);
         }
-        activity.cwd.clone()
+        std::mem::replace(&mut activity.use_note, UseNote::Pending)
     }
 
-    /// Returns when the sandbox has ended, for whatever reason: an idle connection to its runner ends with it.
+    /// Returns the shell's directory and the last use, unless they are written down.
+    pub(super) fn take_use_note(&self) -> Option<(String, Timestamp)> {
+        let mut activity = self.activity();
+        let note = std::mem::replace(&mut activity.use_note, UseNote::Written);
+        (note == UseNote::Pending).then(|| (activity.cwd.clone(), activity.last_activity))
+    }
+
+    /// Returns when the sandbox has ended, for whatever reason: its PID 1 then has, and its process descriptor becomes readable.
     pub(crate) async fn ended(&self) {
-        match UnixStream::connect(&self.socket).await {
-            Ok(mut idle) => {
-                // The runner never speaks first, so this returns at the end, whatever it returns.
-                idle.read_u8().await.ok();
-            }
-            Err(error) if self.process.is_alive() => {
-                tracing::error!(session = %self.id, %error, "a sandbox cannot be watched; its crash will go unseen");
-                std::future::pending::<()>().await;
-            }
-            Err(_) => {}
+        if let Err(error) = self.descriptor_is_readable().await {
+            tracing::error!(session = %self.id, %error, "a sandbox cannot be watched; its crash will go unseen");
+            std::future::pending::<()>().await;
         }
+    }
+
+    async fn descriptor_is_readable(&self) -> io::Result<()> {
+        let descriptor = self.process.as_fd().try_clone_to_owned()?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe, for descriptors that are not owned; this one is"
+        )]
+        let watched = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
+        watched.readable().await.map(drop)
     }
 
     pub(super) fn activity(&self) -> MutexGuard<'_, Activity> {

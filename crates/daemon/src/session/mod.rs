@@ -1,6 +1,7 @@
 //! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
 
 mod archive;
+mod berth;
 mod crash;
 mod create;
 mod edit;
@@ -93,6 +94,7 @@ pub(crate) use verdict::parse_signal;
 pub(crate) use workspace_files::{MissingWorkspace, WorkspaceFiles};
 
 use file_watch::WatchLimits;
+use live::UseNote;
 use proven_shells::ProvenShells;
 use workspace_files::WorkspaceTurns;
 
@@ -101,6 +103,9 @@ pub(crate) static RUNNER: &[u8] = include_bytes!(env!("SANDKASTEN_RUNNER_PATH"))
 
 /// How long the daemon's end waits for ends of sessions that are under way.
 const SETTLE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How long uses of a session are gathered before they are written down: the daemon's death costs no more of a session's time to live.
+const USE_NOTE_DELAY: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// All sessions of the daemon. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -114,6 +119,7 @@ struct Inner {
     places: Places,
     layout: Layout,
     leases: UidLeases,
+    next_berth: berth::NextBerth,
     runner: RunnerImage,
     filter: Option<Vec<Instruction>>,
     images: ImageStore,
@@ -167,6 +173,7 @@ impl Sessions {
                 places,
                 layout,
                 leases,
+                next_berth: berth::NextBerth::default(),
                 runner,
                 filter,
                 images,
@@ -282,17 +289,27 @@ impl Sessions {
         self.read_live(|live| live.get(id).cloned())
     }
 
-    /// Notes a use of a session, with the shell's directory where it has become known. Written down in the background: no
-    /// answer depends on it.
+    /// Notes a use of a session, with the shell's directory where it has become known. Written down a little later, together with
+    /// those that come until then: no answer depends on it.
     pub(crate) fn note_use(&self, session: &Arc<LiveSession>, cwd: Option<&str>) {
-        let now = now();
-        let cwd = session.touch(now, cwd);
-        let (store, session) = (self.inner.store.clone(), Arc::clone(session));
+        if session.touch(now(), cwd) == UseNote::Pending {
+            return;
+        }
+        let (sessions, session) = (self.clone(), Arc::downgrade(session));
         tokio::spawn(async move {
-            if let Err(error) = store.touch(&session.id, &cwd, now).await {
-                tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
+            tokio::time::sleep(USE_NOTE_DELAY).await;
+            if let Some(session) = session.upgrade() {
+                sessions.write_use(&session).await;
             }
         });
+    }
+
+    /// Writes down the last use of a session, where that has not been done.
+    async fn write_use(&self, session: &LiveSession) {
+        let Some((cwd, at)) = session.take_use_note() else { return };
+        if let Err(error) = self.inner.store.touch(&session.id, &cwd, at).await {
+            tracing::warn!(session = %session.id, error = &error as &dyn std::error::Error, "use not noted");
+        }
     }
 
     fn read_live<T>(&self, read: impl FnOnce(&HashMap<SessionId, Arc<LiveSession>>) -> T) -> T {
@@ -312,6 +329,9 @@ impl Sessions {
         };
         while unsettled() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        for session in self.all() {
+            self.write_use(&session).await;
         }
     }
 

@@ -70,17 +70,37 @@ impl SessionCgroup {
     /// # Errors
     /// The [`PathError`] of the limit that the kernel refuses; no limit is skipped.
     pub fn create(&self, limits: &Limits) -> Result<(), CgroupError> {
-        self.try_create(limits).map_err(|error| match self.remove() {
+        self.or_removed(self.make_directories().and_then(|()| self.limit(limits)))
+    }
+
+    /// Makes the cgroup without limits: nothing may run in it before it has [some](Self::limit). On failure nothing is left
+    /// behind. Blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of what cannot be made.
+    pub fn make(&self) -> Result<(), CgroupError> {
+        self.or_removed(self.make_directories())
+    }
+
+    fn or_removed(&self, made: Result<(), PathError>) -> Result<(), CgroupError> {
+        made.map_err(|error| match self.remove() {
             Ok(()) => CgroupError::Path(error),
             Err(undo) => CgroupError::Undo { error: Box::new(error), undo: Box::new(undo) },
         })
     }
 
-    fn try_create(&self, limits: &Limits) -> Result<(), PathError> {
+    fn make_directories(&self) -> Result<(), PathError> {
         for root in self.layout.roots() {
             make_directory(&self.directory_in(&root))?;
         }
-        self.make_process_groups()?;
+        self.make_process_groups()
+    }
+
+    /// Sets its limits. A few small writes; blocking.
+    ///
+    /// # Errors
+    /// The [`PathError`] of the limit that the kernel refuses; no limit is skipped.
+    pub fn limit(&self, limits: &Limits) -> Result<(), PathError> {
         self.limit_memory(limits.memory_bytes)?;
         let (version, directory) = self.controller(Controller::Cpu);
         let quota = (limits.cpu_millis * CPU_PERIOD_USEC / 1_000).max(1_000);
