@@ -132,11 +132,6 @@ impl Command {
         }
         self.was_read
     }
-
-    /// Removes the command's files.
-    pub(crate) fn clear(&self, control: &OwnedFd) {
-        remove_files(control, self.order.number);
-    }
 }
 
 fn write_all(
@@ -234,7 +229,7 @@ fn mark_unread(file: &OwnedFd) -> io::Result<()> {
 }
 
 /// Removes the files of a command; one that is not there is none to remove.
-fn remove_files(control: &OwnedFd, number: u64) {
+pub(crate) fn remove_files(control: &OwnedFd, number: u64) {
     for kind in ["c", "u", "i", "o", "e"] {
         unlinkat(control, format!("{kind}{number}"), AtFlags::empty()).ok();
     }

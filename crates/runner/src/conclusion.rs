@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use sandkasten_protocol::{Finished, Reply};
 
+use crate::command::remove_files;
 use crate::connection::Connection;
 use crate::event_loop::EventLoop;
 use crate::job::{Job, Work};
@@ -30,11 +31,12 @@ impl EventLoop {
         job.outlets.iter_mut().for_each(Outlet::conclude);
         let written = job.written();
         let mut unread = VecDeque::new();
+        let mut carried_out = None;
         let finished = match &mut job.work {
             Work::Command(command) => {
                 let status = command.status.unwrap_or_default();
                 let was_read = command.was_read(&self.entered.control);
-                command.clear(&self.entered.control);
+                carried_out = Some(command.number());
                 let Some(named) = self.shells.get_mut(command.shell) else { return };
                 named.job = None;
                 if let Some(words) = named.shell.as_mut().and_then(Shell::last_words_mut) {
@@ -72,6 +74,10 @@ impl EventLoop {
                     self.finish(reader.connection, &Reply::ShellChanged);
                 }
             }
+        }
+        // The daemon need not wait for this.
+        if let Some(number) = carried_out {
+            remove_files(&self.entered.control, number);
         }
     }
 

@@ -4,6 +4,7 @@ mod api_pull;
 mod debian;
 mod dockerfile;
 mod hostile_links;
+mod late_shell;
 mod layers;
 mod layout_registry;
 mod mirrors;
