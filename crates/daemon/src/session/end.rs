@@ -76,7 +76,9 @@ impl Sessions {
         let event = session.state_event(status, now());
         // Before it is no longer known here: in between, its row would say that it runs.
         let noted = self.inner.store.set_ended(&session.id, status, event.reason.as_deref(), event.at).await;
-        self.change_live(|live| live.remove(&session.id));
+        if self.change_live(|live| live.remove(&session.id)).is_some() {
+            self.inner.admission.session_left();
+        }
         self.inner.events.publish(event);
         torn_down?;
         Ok(noted?)
