@@ -12,7 +12,7 @@ use crate::alone::{alone, nothing_is_left, private_directory};
 use crate::outcome::Outcome;
 
 /// Everything that is measured and can be measured everywhere.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "floor_process",
     "floor_namespaces",
     "floor_network",
@@ -34,6 +34,7 @@ const NAMES: [&str; 21] = [
     "daemon_memory",
     "cpu_bound",
     "getpid_loop",
+    "teardown",
 ];
 
 fn is_root() -> bool {

@@ -7,6 +7,8 @@ use sandkasten_bench::{
 use crate::output::{Colour, paint};
 use crate::table::{self, Align, printable};
 
+/// The title of the steps of the density, which are no rows.
+const DENSITY: &str = "One more create, and an exec, with so many live sessions";
 /// The word that is to be seen at once.
 const MISSED: &str = "MISSED";
 
@@ -14,7 +16,7 @@ const MISSED: &str = "MISSED";
 pub(super) fn render(report: &Report, colour: Colour) -> String {
     let mut parts = vec![machine(report), rows_table(&report.rows, colour)];
     if !report.density.is_empty() {
-        parts.push(section(title(Group::Density), &density_table(&report.density, colour), colour));
+        parts.push(section(DENSITY, &density_table(&report.density, colour), colour));
     }
     if !report.peers.is_empty() {
         parts.push(section(title(Group::Peers), &peers_table(&report.peers, colour), colour));
@@ -32,7 +34,7 @@ const fn title(group: Group) -> &'static str {
         Group::Parallel => "Many at once",
         Group::Memory => "Memory, proportional",
         Group::Cpu => "Speed of programs",
-        Group::Density => "One more create, and an exec, with so many live sessions",
+        Group::Density => "The end of many live sessions",
         Group::Peers => "Others: a program that ends at once, in a fresh sandbox without a network",
     }
 }
