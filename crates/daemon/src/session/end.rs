@@ -11,6 +11,10 @@ use sandkasten_isolation::host::cgroup::SessionCgroup;
 
 use super::{LiveSession, SessionError, Sessions, now};
 
+/// How many sandboxes are torn down at once. Each takes a thread that waits for the kernel, and requests for files need one as well:
+/// with as many as there are threads, others wait for the better part of a second while a thousand sessions end, and those end no sooner.
+pub(super) const TEARDOWNS: usize = 32;
+
 impl Sessions {
     /// Ends a session on a client's behalf. When this returns its processes are gone and its files unreachable.
     ///
@@ -86,6 +90,8 @@ impl Sessions {
 
     /// Kills the sandbox and removes its cgroup and socket.
     pub(super) async fn tear_down(&self, session: &Arc<LiveSession>) -> Result<(), SessionError> {
+        // Never closed; and whoever could not wait would have to tear down all the same.
+        let _turn = self.inner.teardowns.acquire().await;
         let session = Arc::clone(session);
         tokio::task::spawn_blocking(move || {
             session.process.kill_and_wait()?;

@@ -54,7 +54,7 @@ use sandkasten_isolation::host::cgroup::Layout;
 use sandkasten_isolation::host::{LEASE_DIRECTORY, RunnerImage, UidLeases};
 use sandkasten_isolation::report::Enforced;
 use sandkasten_isolation::seccomp::Instruction;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::Admission;
 use crate::config::Config;
@@ -121,6 +121,8 @@ struct Inner {
     workspace_turns: WorkspaceTurns,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
     admission: Admission,
+    /// Turns to tear a sandbox down, in order.
+    teardowns: Semaphore,
     expiry_changed: Notify,
     /// Names that are about to be some session's.
     reserved_names: Mutex<HashSet<SessionName>>,
@@ -173,6 +175,7 @@ impl Sessions {
                 workspace_turns: WorkspaceTurns::default(),
                 live: RwLock::default(),
                 admission,
+                teardowns: Semaphore::new(end::TEARDOWNS),
                 expiry_changed: Notify::new(),
                 reserved_names: Mutex::default(),
                 idempotency,
