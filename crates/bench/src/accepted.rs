@@ -29,7 +29,7 @@ pub(crate) struct AcceptedRow {
     pub(crate) failures: usize,
     pub(crate) reason: Option<String>,
     /// None where there was no figure.
-    pub(crate) p50: Option<f64>,
+    pub(crate) p10: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -44,7 +44,7 @@ pub(crate) struct AcceptedStep {
 
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub(crate) struct AcceptedTimes {
-    pub(crate) p50: f64,
+    pub(crate) p10: f64,
 }
 
 impl Accepted {

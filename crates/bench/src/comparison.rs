@@ -1,6 +1,7 @@
-//! Whether a run is worse than one that was accepted before: medians against medians, where they can be compared at all.
+//! Whether a run is worse than one that was accepted before, where the two can be compared at all.
 //!
-//! Times and rates are put in relation to the floor of their own run, which moves with the machine and its load as they do. Sizes and
+//! What is compared is the sample that 10 of 100 are no worse than: other programs of the host disturb most of the samples where they
+//! disturb any, and hardly ever nine of ten. Times and rates are put in relation to the floor of their own run, which moves with the machine and its load as they do. Sizes and
 //! ratios stand for themselves. The floor is the kernel's, and others are others': neither is compared.
 
 use std::collections::BTreeSet;
@@ -14,9 +15,9 @@ use crate::statistics::Better;
 use crate::subject::Subject;
 use crate::unit::Unit;
 
-/// How many times worse a time or a rate may be: less than twice, and more than what noise makes of a median.
+/// How many times worse a time or a rate may be: less than twice, and more than what noise makes of it.
 const TIME_TOLERANCE: f64 = 1.6;
-/// The same of medians of a few samples beside many sessions.
+/// The same of a few samples beside many sessions.
 const STEP_TOLERANCE: f64 = 1.8;
 /// The same of what hardly changes from run to run.
 const SIZE_TOLERANCE: f64 = 1.25;
@@ -76,7 +77,7 @@ pub struct ComparedFigure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
-    /// Times the median of the floor.
+    /// Times the floor of the same run.
     Floors,
     /// So much while one floor passes.
     PerFloor,
@@ -88,7 +89,7 @@ pub enum Scale {
     Failures,
 }
 
-/// A median of one run, with how it is held against another.
+/// A figure of one run, with how it is held against another.
 #[derive(Debug, Clone, PartialEq)]
 struct Figure {
     name: String,
@@ -141,7 +142,7 @@ fn differences(accepted: &Accepted, now: &Accepted) -> Vec<String> {
 /// Finds what can be compared in a report. Without a floor, times and rates cannot.
 fn figures(report: &Accepted) -> Vec<Figure> {
     let row = |subject: Subject| report.rows.iter().find(|row| row.name == subject.name());
-    let floor = row(Subject::Floor).and_then(|row| row.p50).filter(|floor| *floor > 0.0);
+    let floor = row(Subject::Floor).and_then(|row| row.p10).filter(|floor| *floor > 0.0);
     let mut figures = Vec::new();
     for subject in Subject::ALL.into_iter().filter(|subject| subject.group() != Group::Floor) {
         let Some(row) = row(subject) else { continue };
@@ -156,7 +157,7 @@ fn figures(report: &Accepted) -> Vec<Figure> {
             group: subject.group(),
             measure: scale(subject.unit()),
             tolerance: tolerance(subject.unit()),
-            value: row.p50.and_then(|median| relate(median, subject.unit(), floor)),
+            value: row.p10.and_then(|sample| relate(sample, subject.unit(), floor)),
             reason: row.reason.clone(),
         };
         figures.push(figure.failures(row.failures));
@@ -172,10 +173,10 @@ fn figures(report: &Accepted) -> Vec<Figure> {
             reason: step.reason.clone(),
         };
         let floors = |ms: Option<f64>| Some(ms? / floor?);
-        let create = floors(step.create_ms.map(|times| times.p50));
+        let create = floors(step.create_ms.map(|times| times.p10));
         figures.push(figure("create", Scale::Floors, STEP_TOLERANCE, create).failures(step.failures));
         figures.push(figure("create", Scale::Floors, STEP_TOLERANCE, create));
-        let exec = floors(step.exec_ms.map(|times| times.p50));
+        let exec = floors(step.exec_ms.map(|times| times.p10));
         figures.push(figure("exec", Scale::Floors, STEP_TOLERANCE, exec));
         figures.push(figure("memory of each", Scale::Bytes, SIZE_TOLERANCE, Some(step.session_bytes)));
     }
@@ -198,12 +199,12 @@ const fn tolerance(unit: Unit) -> f64 {
     }
 }
 
-fn relate(median: f64, unit: Unit, floor: Option<f64>) -> Option<f64> {
+fn relate(sample: f64, unit: Unit, floor: Option<f64>) -> Option<f64> {
     match unit {
-        Unit::Milliseconds => Some(median / floor?),
+        Unit::Milliseconds => Some(sample / floor?),
         // A rate is by the second, the floor in milliseconds.
-        Unit::MegabytesPerSecond | Unit::PerSecond => Some(median * floor? / 1_000.0),
-        Unit::Bytes | Unit::Ratio => Some(median),
+        Unit::MegabytesPerSecond | Unit::PerSecond => Some(sample * floor? / 1_000.0),
+        Unit::Bytes | Unit::Ratio => Some(sample),
     }
 }
 

@@ -128,7 +128,7 @@ fn steps_of_the_density_are_compared_where_as_many_lived() {
     let (accepted, mut now) = (example(), example());
     now.density[0].sessions = 2;
     now.density[1].exec_ms = now.density[1].exec_ms.map(|mut of| {
-        of.p50 *= 2.0;
+        of.p10 *= 2.0;
         of
     });
     let compared = against(&now, &accepted);

@@ -131,7 +131,7 @@ const fn unit(unit: Unit) -> (&'static str, f64) {
 }
 
 fn figures(statistics: Option<&Statistics>, of: Unit) -> [String; 4] {
-    let Some(Statistics { p50, p90, p99, worst }) = statistics else {
+    let Some(Statistics { p50, p90, p99, worst, .. }) = statistics else {
         return [(); 4].map(|()| "-".to_owned());
     };
     [p50, p90, p99, worst].map(|value| {
@@ -251,7 +251,7 @@ mod tests {
             samples: 20,
             failures: 0,
             reason: None,
-            statistics: Some(Statistics { p50, p90: p50 * 2.0, p99: p50 * 3.0, worst: p50 * 4.0 }),
+            statistics: Some(Statistics { p10: p50, p50, p90: p50 * 2.0, p99: p50 * 3.0, worst: p50 * 4.0 }),
             floor_ratio: (subject.unit() == Unit::Milliseconds).then_some(p50),
             budgets,
         }
@@ -304,7 +304,7 @@ mod tests {
                 samples: 5,
                 failures: 1,
                 reason: Some("no namespace".to_owned()),
-                statistics: Some(Statistics { p50: 3.7, p90: 3.8, p99: 4.0, worst: 41.0 }),
+                statistics: Some(Statistics { p10: 3.6, p50: 3.7, p90: 3.8, p99: 4.0, worst: 41.0 }),
                 floor_ratio: Some(3.7),
                 cycle_ratio: None,
             }],
