@@ -17,6 +17,8 @@ use crate::unit::Unit;
 
 /// How many times worse a time or a rate may be: less than twice, and more than what noise makes of it.
 const TIME_TOLERANCE: f64 = 1.6;
+/// The same of streams, which take both processors of a small machine whole and feel every other program.
+const STREAM_TOLERANCE: f64 = 2.0;
 /// The same of a few samples beside many sessions.
 const STEP_TOLERANCE: f64 = 1.8;
 /// The same of what hardly changes from run to run.
@@ -194,7 +196,8 @@ const fn scale(unit: Unit) -> Scale {
 
 const fn tolerance(unit: Unit) -> f64 {
     match unit {
-        Unit::Milliseconds | Unit::MegabytesPerSecond | Unit::PerSecond => TIME_TOLERANCE,
+        Unit::Milliseconds | Unit::PerSecond => TIME_TOLERANCE,
+        Unit::MegabytesPerSecond => STREAM_TOLERANCE,
         Unit::Bytes | Unit::Ratio => SIZE_TOLERANCE,
     }
 }

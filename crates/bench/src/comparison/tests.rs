@@ -66,14 +66,14 @@ fn a_machine_that_is_slower_altogether_makes_nothing_worse() {
     // Times are three times as long and rates a third, the floor's as well.
     assert_eq!(worse(&against(&run(3.0, 2.4, 500.0 / 3.0, 1e6), &accepted)), [""; 0]);
     // What is not slower there has become worse.
-    assert_eq!(worse(&against(&run(0.5, 0.8, 500.0, 1e6), &accepted)), ["exec_builtin", "stream_in"]);
+    assert_eq!(worse(&against(&run(0.4, 0.8, 500.0, 1e6), &accepted)), ["exec_builtin", "stream_in"]);
 }
 
 #[test]
 fn noise_is_none_and_sizes_have_less_of_it() {
     let accepted = run(1.0, 1.0, 500.0, 1e6);
-    assert_eq!(worse(&against(&run(1.0, 1.55, 330.0, 1.2e6), &accepted)), [""; 0]);
-    let found = against(&run(1.0, 1.65, 300.0, 1.3e6), &accepted);
+    assert_eq!(worse(&against(&run(1.0, 1.55, 260.0, 1.2e6), &accepted)), [""; 0]);
+    let found = against(&run(1.0, 1.65, 240.0, 1.3e6), &accepted);
     assert_eq!(worse(&found), ["exec_builtin", "stream_in", "session_memory"]);
     let better = against(&run(1.0, 0.5, 500.0, 1e6), &accepted);
     assert_eq!(figure(&better, "exec_builtin").change, Change::Better);
