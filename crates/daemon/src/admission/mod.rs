@@ -152,7 +152,16 @@ impl Admission {
         let ticket = state.next_ticket;
         state.next_ticket += 1;
         state.queue.push_back(Waiting { ticket, for_place: patience.for_place, answer: sender });
-        self.move_on(&mut state);
+        let shortage = self.move_on(&mut state);
+        // Whoever does not wait must not take the place in the queue of somebody who does, for however short a time.
+        if patience.wait.is_zero()
+            && let Some(shortage) = shortage
+            && state.queue.pop_back_if(|last| last.ticket == ticket).is_some()
+        {
+            let in_front = state.queue.len();
+            return Err(AdmissionError::Short { shortage, waited: Duration::ZERO, in_front });
+        }
+        drop(state);
         Ok(Waiter { admission: self, ticket, answer })
     }
 

@@ -186,6 +186,20 @@ async fn the_queue_has_an_end_and_the_daemons_end_empties_it() {
 }
 
 #[tokio::test]
+async fn who_does_not_wait_takes_nobodys_place_in_the_queue() {
+    let host = Host::with(1, 1, 1);
+    let turn = host.admission.admit(FOR_TURN).await.expect("admitted");
+    // Refused before anybody else can look at the queue.
+    let refused = host.admission.queue_up(NOT_AT_ALL);
+    assert!(matches!(refused, Err(AdmissionError::Short { in_front: 0, .. })));
+    assert_eq!(host.counts(), (1, 0, 0));
+    let mut waiting = Box::pin(host.admission.admit(FOR_PLACE));
+    assert!(waits(&mut waiting));
+    drop(turn);
+    assert!(!waits(&mut waiting));
+}
+
+#[tokio::test]
 async fn memory_that_cannot_be_read_admits_nobody() {
     let host = Host::new(10, 4);
     std::fs::write(host.directory.path().join("meminfo"), "").expect("a file");
