@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress soak test-kernels check audit contract fmt install clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt install clean
 
 PREFIX ?= /usr/local
 MUSL := $(shell uname -m)-unknown-linux-musl
@@ -11,6 +11,11 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 BINARY := bin/sandkasten
 XTASK := cargo run --quiet --locked --package xtask --
 ENDURANCE := cargo test --locked --package sandkasten-e2e --test endurance -- --show-output
+ACCEPTED := docs/accepted-figures.json
+# On a data directory of its own, so that no configuration of this host changes the figures.
+BENCH = data=$$(mktemp -d /var/tmp/sandkasten-bench.XXXXXX); trap 'rm -rf "$$data"' EXIT; \
+	env -i PATH="$$PATH" SANDKASTEN_DATA_DIR="$$data" $(BINARY) bench --config /dev/null \
+	--only sessions,exec,files,parallel,memory,cpu,density
 # What the test programs are told: `make test TEST_FLAGS=--show-output`.
 TEST_FLAGS ?=
 
@@ -55,6 +60,14 @@ test-faults: build ## kill the daemon ROUNDS=200 times under load, and compare (
 
 test-stress: build ## strain a session SECONDS=20 each way; the daemon has to answer within 50 ms (as root)
 	SANDKASTEN_E2E_STRESS=$(or $(SECONDS),20) $(ENDURANCE) stress
+
+bench-check: build ## measure, and fail where a figure is worse than the accepted one (as root, on a quiet machine)
+	@[ -e $(ACCEPTED) ] || { echo "make bench-check: there is no $(ACCEPTED) yet; record it: make bench-accept" >&2; exit 1; }
+	$(BENCH) --compare $(ACCEPTED)
+
+bench-accept: build ## measure, and accept the figures: look at what changed before it is committed (as root, on a quiet machine)
+	$(BENCH) --json > $(TARGET_DIR)/accepted-figures.json
+	install -m 0644 $(TARGET_DIR)/accepted-figures.json $(ACCEPTED)
 
 soak: build ## make, use and destroy CYCLES=10000 sessions; the daemon has to stay small (as root)
 	SANDKASTEN_E2E_SOAK=$(or $(CYCLES),10000) $(ENDURANCE) soak

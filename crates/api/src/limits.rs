@@ -18,6 +18,8 @@ pub const MAX_PROCESS_NAME: usize = 64;
 pub const MAX_TERMINAL_SIZE: u16 = 1_000;
 /// The largest `timeout_ms` a request may name.
 pub const MAX_TIMEOUT_MS: u64 = 600_000;
+/// The longest that a create waits, in milliseconds.
+pub const MAX_WAIT_MS: u64 = 600_000;
 /// The largest `ttl_seconds` a request may name: one day.
 pub const MAX_TTL_SECONDS: u64 = 86_400;
 /// What `fs/read` returns at most where the request names no `max_bytes`.

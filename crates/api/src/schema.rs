@@ -18,7 +18,7 @@ use crate::limits::{
     MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_CONTEXT_LINES, MAX_EDITS, MAX_ENVIRONMENT_BYTES, MAX_GLOB_BYTES,
     MAX_MATCHES, MAX_OUTPUT_BYTES, MAX_PAGE, MAX_PATH_BYTES, MAX_PATTERN_BYTES, MAX_PROCESS_NAME,
     MAX_READ_BYTES, MAX_SHELL_NAME, MAX_STDIN_BYTES, MAX_TERMINAL_SIZE, MAX_TIMEOUT_MS, MAX_TREE_DEPTH,
-    MAX_TTL_SECONDS,
+    MAX_TTL_SECONDS, MAX_WAIT_MS,
 };
 use crate::name::{MAX_NAME_BYTES, SessionName};
 use crate::session::SessionStatus;
@@ -90,6 +90,8 @@ values! {
     ProcessTimeoutMs = whole();
     /// How many milliseconds the answer is waited for; what is above the maximum means the maximum.
     PatienceMs = whole();
+    /// How many milliseconds a create waits.
+    WaitMs = number(0, MAX_WAIT_MS);
     /// Variables by name, altogether at most 64 KiB with a `=` and a NUL for each. No value holds a NUL.
     Environment = map(matching("^[A-Za-z_][A-Za-z0-9_]*$").max_length(Some(MAX_ENVIRONMENT_BYTES)),
         matching(NO_NUL).max_length(Some(MAX_ENVIRONMENT_BYTES)));

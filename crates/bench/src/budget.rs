@@ -32,6 +32,8 @@ enum Bound {
         fixed: f64,
         per_session: f64,
     },
+    /// At most so much where a thousand sessions live or more; of fewer nothing is promised.
+    WhereDense(f64),
 }
 
 /// Whether a budget was kept.
@@ -66,6 +68,8 @@ pub(crate) struct Circumstances {
     pub(crate) floor: Option<f64>,
     /// How many sessions lived while memory was measured.
     pub(crate) memory_sessions: usize,
+    /// Up to how many sessions the density goes.
+    pub(crate) sessions: usize,
 }
 
 /// From how many live sessions on something is promised of them.
@@ -98,6 +102,8 @@ const BUDGETS: &[(Subject, Measure, Bound)] = &[
     (Subject::StreamOut, Measure::P50, Bound::Least(500.0)),
     (Subject::CpuBound, Measure::P50, Bound::Least(0.98)),
     (Subject::SystemCalls, Measure::P50, Bound::Least(0.9)),
+    (Subject::Teardown, Measure::Worst, Bound::WhereDense(30_000.0)),
+    (Subject::Teardown, Measure::Failures, Bound::Most(0.0)),
 ];
 
 /// Compares a row with what was promised of it.
@@ -174,6 +180,8 @@ impl Bound {
         let shown = |limit: f64| unit.map_or_else(|| format!("{limit}"), |unit| unit.render(limit));
         Some(match self {
             Self::Most(limit) => (limit, format!("≤ {}", shown(limit))),
+            Self::WhereDense(_) if circumstances.sessions < DENSE => return None,
+            Self::WhereDense(limit) => (limit, format!("≤ {}", shown(limit))),
             Self::Least(limit) => (limit, format!("≥ {}", shown(limit))),
             Self::Floors(times) => {
                 let limit = times * circumstances.floor?;
@@ -198,7 +206,8 @@ mod tests {
     use crate::statistics::{Better, Statistics};
     use crate::subject::Subject;
 
-    const CIRCUMSTANCES: Circumstances = Circumstances { floor: Some(1.0), memory_sessions: 10 };
+    const CIRCUMSTANCES: Circumstances =
+        Circumstances { floor: Some(1.0), memory_sessions: 10, sessions: 1_000 };
 
     fn verdicts(subject: Subject, values: &[f64], failures: usize) -> Vec<(Measure, Verdict)> {
         let statistics = Statistics::of(values, subject.unit().better());
@@ -212,7 +221,7 @@ mod tests {
         assert_eq!(verdicts(Subject::ColdCreate, &[4.0], 0), [(Measure::P50, met), (Measure::P99, met)]);
         assert_eq!(verdicts(Subject::ColdCreate, &[4.1], 0), [(Measure::P50, missed), (Measure::P99, met)]);
         let of = Statistics::of(&[4.0], Better::Lower);
-        let unknown = Circumstances { floor: None, memory_sessions: 0 };
+        let unknown = Circumstances { floor: None, memory_sessions: 0, sessions: 0 };
         assert_eq!(judge(Subject::ColdCreate, of.as_ref(), 0, &unknown), []);
         let judged = judge(Subject::ColdCreate, of.as_ref(), 0, &CIRCUMSTANCES);
         assert_eq!(judged[0].promise, "≤ 4 x floor = 4.00 ms");
@@ -246,6 +255,17 @@ mod tests {
             [("of create ≤ 8 x floor = 8.00 ms", Verdict::Met), ("of exec ≤ 1.00 ms", Verdict::Missed)]
         );
         assert_eq!(judge_density(999, create.as_ref(), exec.as_ref(), &CIRCUMSTANCES), []);
+    }
+
+    #[test]
+    fn the_end_of_a_thousand_sessions_is_promised_and_that_of_fewer_has_to_succeed() {
+        let [met, missed] = [Verdict::Met, Verdict::Missed];
+        let late = verdicts(Subject::Teardown, &[4.0, 30_001.0], 0);
+        assert_eq!(late, [(Measure::Worst, missed), (Measure::Failures, met)]);
+        let few = Circumstances { sessions: 999, ..CIRCUMSTANCES };
+        let judged = judge(Subject::Teardown, Statistics::of(&[30_001.0], Better::Lower).as_ref(), 1, &few);
+        let found: Vec<_> = judged.iter().map(|one| (one.measure, one.verdict)).collect();
+        assert_eq!(found, [(Measure::Failures, missed)]);
     }
 
     #[test]

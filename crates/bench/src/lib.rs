@@ -5,7 +5,9 @@
 //! of its own, [`DaemonProcess`] from outside and [`serve()`] from inside.
 #![forbid(unsafe_code)]
 
+mod accepted;
 mod budget;
+mod comparison;
 mod daemon_process;
 mod group;
 mod html;
@@ -20,7 +22,9 @@ mod statistics;
 mod subject;
 mod unit;
 
+pub use accepted::Accepted;
 pub use budget::{Judgement, Measure, Verdict};
+pub use comparison::{Change, ComparedFigure, Comparison, Scale, compare};
 pub use daemon_process::{DaemonProcess, DaemonProcessError};
 pub use group::{Group, UnknownGroup};
 pub use html::html;

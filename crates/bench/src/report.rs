@@ -229,7 +229,7 @@ pub(crate) mod tests {
 
     /// A report with a row of each kind.
     pub(crate) fn example() -> Report {
-        let circumstances = Circumstances { floor: Some(1.0), memory_sessions: 0 };
+        let circumstances = Circumstances { floor: Some(1.0), memory_sessions: 0, sessions: 0 };
         let measured = |subject, values: &[f64]| {
             Row::measured(subject, &values.iter().copied().collect(), &circumstances)
         };

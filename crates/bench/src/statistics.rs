@@ -15,6 +15,8 @@ pub enum Better {
 /// a long one, a p99 of rates a low one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Statistics {
+    /// No worse were 10 of 100: what it takes where nothing disturbs it.
+    pub p10: f64,
     /// The median.
     pub p50: f64,
     /// No worse were 90 of 100.
@@ -35,6 +37,7 @@ impl Statistics {
             Better::Higher => b.total_cmp(a),
         });
         Some(Self {
+            p10: nearest_rank(&sorted, 10)?,
             p50: nearest_rank(&sorted, 50)?,
             p90: nearest_rank(&sorted, 90)?,
             p99: nearest_rank(&sorted, 99)?,
@@ -61,17 +64,17 @@ mod tests {
     #[test]
     fn percentiles_are_samples_and_never_in_between() {
         let of = Statistics::of(&numbers(100), Better::Lower).expect("samples");
-        assert_eq!((of.p50, of.p90, of.p99, of.worst), (50.0, 90.0, 99.0, 100.0));
+        assert_eq!((of.p10, of.p50, of.p90, of.p99, of.worst), (10.0, 50.0, 90.0, 99.0, 100.0));
         let of = Statistics::of(&numbers(10), Better::Lower).expect("samples");
         assert_eq!((of.p50, of.p90, of.p99, of.worst), (5.0, 9.0, 10.0, 10.0));
         let of = Statistics::of(&[7.0], Better::Lower).expect("a sample");
-        assert_eq!((of.p50, of.p90, of.p99, of.worst), (7.0, 7.0, 7.0, 7.0));
+        assert_eq!((of.p10, of.p50, of.p90, of.p99, of.worst), (7.0, 7.0, 7.0, 7.0, 7.0));
     }
 
     #[test]
     fn the_bad_end_of_rates_is_the_low_one() {
         let of = Statistics::of(&numbers(100), Better::Higher).expect("samples");
-        assert_eq!((of.p50, of.p90, of.p99, of.worst), (51.0, 11.0, 2.0, 1.0));
+        assert_eq!((of.p10, of.p50, of.p90, of.p99, of.worst), (91.0, 51.0, 11.0, 2.0, 1.0));
     }
 
     #[test]

@@ -50,11 +50,13 @@ pub enum Subject {
     CpuBound,
     /// A program that makes system calls.
     SystemCalls,
+    /// Destroys of all sessions of the density at once.
+    Teardown,
 }
 
 impl Subject {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::FloorProcess,
         Self::FloorNamespaces,
         Self::FloorNetwork,
@@ -77,6 +79,7 @@ impl Subject {
         Self::DaemonMemory,
         Self::CpuBound,
         Self::SystemCalls,
+        Self::Teardown,
     ];
 
     /// Its name in JSON, its title for people, its group and its unit.
@@ -109,6 +112,7 @@ impl Subject {
             Self::DaemonMemory => ("daemon_memory", "memory of the daemon", Group::Memory, Bytes),
             Self::CpuBound => ("cpu_bound", "computing, inside to outside", Group::Cpu, Ratio),
             Self::SystemCalls => ("getpid_loop", "system calls, inside to outside", Group::Cpu, Ratio),
+            Self::Teardown => ("teardown", "each of all destroyed at once", Group::Density, Milliseconds),
         }
     }
 

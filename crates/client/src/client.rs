@@ -96,6 +96,21 @@ impl Client {
         self.call(self.request(Method::POST, "/v1/sessions").json(request)).await
     }
 
+    /// Creates a session, and lets the daemon wait so long for a turn, for a place among `max_sessions` and for memory.
+    /// Dropping the future ends the wait.
+    ///
+    /// # Errors
+    /// As [`create_session`](Self::create_session); `Refused` with `LIMIT_EXCEEDED` where the time was over before.
+    pub async fn create_session_within(
+        &self,
+        request: &CreateSessionRequest,
+        wait: Duration,
+    ) -> Result<Session, RequestError> {
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        let posted = self.request(Method::POST, "/v1/sessions").query(&[("wait_ms", wait_ms)]);
+        self.call(posted.json(request)).await
+    }
+
     /// Creates a session once, however often this is called with the same key and request.
     ///
     /// # Errors

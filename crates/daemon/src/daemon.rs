@@ -9,6 +9,7 @@ use sandkasten_image::{ImageStore, OpenStoreError, RefreshHostError};
 use sandkasten_isolation::host::cgroup::DetectError;
 use sandkasten_isolation::host::{LeaseError, PathError, RunnerImageError};
 
+use crate::admission::HostMemoryError;
 use crate::config::{Config, ListenAddress};
 use crate::http::{Server, ServerError};
 use crate::images::Images;
@@ -75,6 +76,12 @@ pub enum StartError {
     UidLeases {
         /// Why.
         source: LeaseError,
+    },
+    /// The host's memory is not known.
+    #[error("failed to find out how much memory the host has")]
+    HostMemory {
+        /// Why.
+        source: HostMemoryError,
     },
     /// The kernel gives no random number.
     #[error("failed to draw a random number")]
@@ -203,9 +210,10 @@ impl Daemon {
         if !self.is_private {
             sessions.make_berths_ahead();
         }
-        // Watches never end by themselves and pulls may take hours; both would hold the end up.
+        // Watches never end by themselves, pulls may take hours and creates wait for minutes; all would hold the end up.
         let shutdown = async move {
             shutdown.await;
+            sessions.admit_no_more();
             sessions.end_watches();
             images.end_pulls();
         };

@@ -4,6 +4,7 @@
 //! `http` names axum, only `store` names SQL.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod build;
 pub mod config;
 mod daemon;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Exit {
     /// It worked.
     Success,
-    /// `doctor` and `security`: the host or the configuration is not fit. `bench --check`: it is too slow.
+    /// `doctor` and `security`: the host or the configuration is not fit. `bench`: it is too slow, or slower than it was.
     Unfit,
     /// The command line or the configuration is wrong.
     Usage,

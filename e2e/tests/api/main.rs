@@ -1,5 +1,6 @@
 //! The HTTP contract, sentence by sentence, against the built binary.
 
+mod admission;
 mod auth;
 mod errors;
 mod exec;

@@ -12,7 +12,7 @@ use crate::alone::{alone, nothing_is_left, private_directory};
 use crate::outcome::Outcome;
 
 /// Everything that is measured and can be measured everywhere.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
     "floor_process",
     "floor_namespaces",
     "floor_network",
@@ -34,6 +34,7 @@ const NAMES: [&str; 21] = [
     "daemon_memory",
     "cpu_bound",
     "getpid_loop",
+    "teardown",
 ];
 
 fn is_root() -> bool {
@@ -67,7 +68,7 @@ fn every_figure_is_there_and_nothing_is_left() {
         let row = row(&report, name);
         assert_eq!((&row["status"], &row["failures"]), (&"measured".into(), &0.into()), "{row}");
         assert!(row["samples"].as_u64().is_some_and(|samples| samples > 0), "{row}");
-        for figure in ["p50", "p90", "p99", "worst"] {
+        for figure in ["p10", "p50", "p90", "p99", "worst"] {
             assert!(row[figure].as_f64().is_some_and(|value| value > 0.0), "{figure} of {row}");
         }
     }
@@ -211,6 +212,44 @@ fn a_page_is_written_whole_or_not_at_all() {
     }
     let left: Vec<_> = fs::read_dir(directory.path()).expect("a directory").flatten().collect();
     assert!(left.iter().all(|entry| !entry.file_name().to_string_lossy().starts_with('.')), "{left:?}");
+    nothing_is_left(directory.path());
+}
+
+#[test]
+fn a_run_that_is_worse_than_an_accepted_one_fails_and_says_which_figure() {
+    if !is_root() {
+        return;
+    }
+    let directory = private_directory();
+    let bench = |options: &[&str]| {
+        let arguments = [&["bench", "--quick", "--only", "exec"], options].concat();
+        Outcome::from(alone(directory.path(), &arguments))
+    };
+    let first = bench(&["--json"]);
+    assert_eq!(first.code, Some(0), "{first:?}");
+    let accept = |factor: f64| {
+        let mut report: Value = serde_json::from_str(&first.stdout).expect("JSON");
+        for row in report["rows"].as_array_mut().expect("rows") {
+            let factor = if row["group"] == "exec" { factor } else { 1.0 };
+            row["p10"] = (row["p10"].as_f64().expect("a figure") * factor).into();
+        }
+        fs::write(directory.path().join("accepted.json"), report.to_string()).expect("a file");
+    };
+    // So much that no other program of the host can turn it around.
+    accept(20.0);
+    let better = bench(&["--compare", "accepted.json"]);
+    assert_eq!(better.code, Some(0), "{better:?}");
+    assert!(better.stdout.contains("Nothing is worse than what was accepted."), "{better:?}");
+    accept(0.02);
+    let worse = bench(&["--compare", "accepted.json", "--json"]);
+    assert_eq!(worse.code, Some(1), "{worse:?}");
+    let report: Value = serde_json::from_str(&worse.stdout).expect("JSON");
+    let figures = report["comparison"]["figures"].as_array().expect("figures");
+    let found = figures.iter().find(|figure| figure["name"] == "exec_builtin").expect("compared");
+    assert_eq!((&found["change"], &found["measure"]), (&"worse".into(), &"floors".into()), "{found}");
+    assert!(found["times_worse"].as_f64().is_some_and(|times| times > 1.6), "{found}");
+    assert!(row(&report, "exec_builtin")["p50"].is_f64());
+    bench(&["--compare", "nowhere.json"]).failed(125, &["cannot compare with nowhere.json", "bench --json"]);
     nothing_is_left(directory.path());
 }
 

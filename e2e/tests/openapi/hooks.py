@@ -141,6 +141,8 @@ def before_call(context, case, kwargs):
         case.body = with_plain_numbers(case.body)
     if name == "wait_for_process":
         shorten(case, "timeout_ms")
+    if name == "create_session" and "wait_ms" in (case.query or {}):
+        shorten(case, "wait_ms")
     if not case.path_parameters or is_drawn_against_the_document(case, "path"):
         return
     if "workspaces" in case.operation.path:

@@ -83,7 +83,7 @@ pub(super) fn peers(page: &mut String, peers: &[PeerRow]) -> Result<(), Error> {
 }
 
 fn figures(page: &mut String, statistics: Option<&Statistics>, unit: Unit) -> Result<(), Error> {
-    let Some(Statistics { p50, p90, p99, worst }) = statistics else {
+    let Some(Statistics { p50, p90, p99, worst, .. }) = statistics else {
         return page.write_str("<td></td><td></td><td></td><td></td>");
     };
     [p50, p90, p99, worst].iter().try_for_each(|figure| write!(page, "<td>{}</td>", unit.render(**figure)))

@@ -1,9 +1,12 @@
 //! How create, exec and memory change with the number of live sessions.
 
+use std::time::Instant;
+
+use futures_util::{StreamExt, stream};
 use sandkasten_api::id::SessionId;
 
 use super::resident::{processes, proportional_bytes, proportional_bytes_of};
-use super::{Bench, blocking};
+use super::{Bench, blocking, milliseconds};
 use crate::budget::{Circumstances, judge_density};
 use crate::report::DensityStep;
 use crate::samples::Samples;
@@ -12,7 +15,11 @@ use crate::statistics::{Better, Statistics};
 /// Of how many creates and execs the figures of a step are.
 const SAMPLES: usize = 20;
 
-pub(super) async fn density(bench: &Bench<'_>, circumstances: &Circumstances) -> Vec<DensityStep> {
+/// How many destroys are under way at once: more than the daemon can have, and few enough for the connections that they take.
+const DESTROYED_AT_ONCE: usize = 500;
+
+/// Gives the steps, and how long the end of all sessions of the last one took.
+pub(super) async fn density(bench: &Bench<'_>, circumstances: &Circumstances) -> (Vec<DensityStep>, Samples) {
     let mut ids = Vec::new();
     let mut steps = Vec::new();
     for sessions in numbers(bench.settings.sessions) {
@@ -24,8 +31,24 @@ pub(super) async fn density(bench: &Bench<'_>, circumstances: &Circumstances) ->
             break;
         }
     }
-    bench.destroy_all(ids).await;
-    steps
+    bench.say(&format!("the end of {} sessions", ids.len()));
+    let teardown = teardown(bench, ids).await;
+    (steps, teardown)
+}
+
+/// Destroys all at once. Each counts from the first moment, so that the worst is the time until all are gone.
+async fn teardown(bench: &Bench<'_>, ids: Vec<SessionId>) -> Samples {
+    let mut samples = Samples::default();
+    let started = Instant::now();
+    let mut ends = stream::iter(&ids)
+        .map(async |id| bench.destroy(id).await.map(|_| milliseconds(started.elapsed())))
+        .buffer_unordered(DESTROYED_AT_ONCE);
+    while let Some(end) = ends.next().await {
+        samples.record(end);
+    }
+    drop(ends);
+    bench.look_for_left(ids, &mut samples).await;
+    samples
 }
 
 /// 1, 2, 5, 10, and so on, and the last one whatever it is.

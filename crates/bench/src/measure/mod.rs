@@ -29,7 +29,7 @@ use crate::daemon_process::DaemonProcess;
 use crate::group::Group;
 use crate::machine::Machine;
 use crate::peers;
-use crate::report::{DensityStep, PeerRow, Report, Row};
+use crate::report::{PeerRow, Report, Row};
 use crate::samples::Samples;
 use crate::statistics::{Better, Statistics};
 use crate::subject::Subject;
@@ -40,6 +40,9 @@ const DESTROYED_AT_ONCE: usize = 16;
 /// How long nothing is done between groups: the kernel takes network namespaces apart after their processes have ended, and one group
 /// is not to pay for what the one before has left.
 const REST: Duration = Duration::from_millis(300);
+
+/// After this time nothing of a destroyed session may be left.
+const GONE: Duration = Duration::from_secs(1);
 
 /// How much is measured.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,13 +93,22 @@ pub async fn measure(
     let median = floor.iter().find(|(subject, _)| *subject == Subject::Floor).and_then(|(_, samples)| {
         Statistics::of(samples.values(), Better::Lower).map(|statistics| statistics.p50)
     });
-    let circumstances = Circumstances { floor: median, memory_sessions: bench.memory_sessions() };
+    let circumstances = Circumstances {
+        floor: median,
+        memory_sessions: bench.memory_sessions(),
+        sessions: settings.sessions,
+    };
     let mut measured = floor;
     for group in Group::ALL.into_iter().filter(|group| settings.groups.contains(group)) {
         tokio::time::sleep(REST).await;
         measured.extend(bench.rows_of(group).await);
     }
-    let density = bench.density(&circumstances).await;
+    let mut density = Vec::new();
+    if settings.groups.contains(&Group::Density) {
+        let (steps, teardown) = density::density(&bench, &circumstances).await;
+        density = steps;
+        measured.push((Subject::Teardown, teardown));
+    }
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         machine,
@@ -134,13 +146,6 @@ impl Bench<'_> {
             // These have rows of their own kinds, or are measured already.
             Group::Floor | Group::Density | Group::Peers => Vec::new(),
         }
-    }
-
-    async fn density(&self, circumstances: &Circumstances) -> Vec<DensityStep> {
-        if !self.settings.groups.contains(&Group::Density) {
-            return Vec::new();
-        }
-        density::density(self, circumstances).await
     }
 
     async fn peers(&self, report: &Report) -> Vec<PeerRow> {
@@ -209,6 +214,21 @@ impl Bench<'_> {
         Ok(create + ran? + destroy)
     }
 
+    /// Counts destroys as failed of whose sessions a process is left some time later.
+    pub(crate) async fn look_for_left(&self, ended: Vec<SessionId>, destroys: &mut Samples) {
+        tokio::time::sleep(GONE).await;
+        let left = blocking(move || {
+            let of_sessions = resident::processes(&ended, None).map_err(|error| error.to_string())?;
+            Ok(of_sessions.into_iter().filter(|(_, processes)| !processes.is_empty()).collect::<Vec<_>>())
+        });
+        match left.await {
+            Ok(left) => left.iter().for_each(|(id, processes)| {
+                destroys.fail(&format!("processes {processes:?} of session {id} are left 1 s later"));
+            }),
+            Err(reason) => destroys.fail(&reason),
+        }
+    }
+
     /// Destroys sessions that have been measured. What cannot be destroyed now is tried again at the end of the daemon.
     pub(crate) async fn destroy_all(&self, ids: Vec<SessionId>) {
         let destroyed = stream::iter(&ids).map(|id| self.destroy(id));
@@ -253,7 +273,7 @@ mod tests {
             (Subject::Destroy, Samples::from_iter([2.0])),
             (Subject::ColdCreate, Samples::from_iter([3.0])),
         ];
-        let circumstances = Circumstances { floor: Some(1.0), memory_sessions: 0 };
+        let circumstances = Circumstances { floor: Some(1.0), memory_sessions: 0, sessions: 0 };
         let settings = |groups: &[Group]| Settings {
             samples: 1,
             cycles: 1,

@@ -1,13 +1,8 @@
 //! Sessions, one at a time.
 
-use std::time::Duration;
-
-use super::{Bench, Measured, blocking, resident};
+use super::{Bench, Measured};
 use crate::samples::Samples;
 use crate::subject::Subject;
-
-/// After this time nothing of a destroyed session may be left.
-const GONE: Duration = Duration::from_secs(1);
 
 pub(super) async fn sessions(bench: &Bench<'_>) -> Measured {
     bench.say("create, exec and destroy");
@@ -36,17 +31,7 @@ pub(super) async fn sessions(bench: &Bench<'_>) -> Measured {
     for _ in 0..bench.settings.samples {
         cycles.record(bench.cycle().await);
     }
-    tokio::time::sleep(GONE).await;
-    let left = blocking(move || {
-        let of_sessions = resident::processes(&ended, None).map_err(|error| error.to_string())?;
-        Ok(of_sessions.into_iter().filter(|(_, processes)| !processes.is_empty()).collect::<Vec<_>>())
-    });
-    match left.await {
-        Ok(left) => left.iter().for_each(|(id, processes)| {
-            destroys.fail(&format!("processes {processes:?} of session {id} are left 1 s later"));
-        }),
-        Err(reason) => destroys.fail(&reason),
-    }
+    bench.look_for_left(ended, &mut destroys).await;
     vec![
         (Subject::ColdCreate, creates),
         (Subject::FirstExec, execs),

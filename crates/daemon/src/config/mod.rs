@@ -3,7 +3,9 @@
 //! Owns every key, its default, its range and its environment variable. Must not know what the daemon does with a
 //! value. The keys are listed once, in `setting`.
 
+mod admission;
 mod api_key;
+mod automatic;
 mod dashboard;
 mod defaults;
 mod diagnosis;
@@ -31,7 +33,9 @@ use sandkasten_image::{Image, ImagePattern};
 use sandkasten_isolation::controls::Controls;
 use serde::Deserialize;
 
+pub use self::admission::AdmissionConfig;
 pub use self::api_key::ApiKey;
+pub use self::automatic::{Automatic, ParseAutomaticError};
 pub use self::dashboard::DashboardConfig;
 pub use self::defaults::{DefaultsConfig, ExecMode, NetworkMode, ShellPreference};
 pub use self::effective::{EffectiveSetting, Source};
@@ -93,6 +97,10 @@ pub struct Config {
     /// Seconds of idleness until a session ends, where the request names none.
     #[garde(range(min = 1, max = 86_400))]
     pub session_ttl_seconds: u64,
+    /// Who waits, and for what, when sessions are made.
+    #[serde(deserialize_with = "rules::null_is_default")]
+    #[garde(dive)]
+    pub admission: AdmissionConfig,
     /// Limits and behaviour of every session.
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(dive)]
@@ -145,6 +153,7 @@ impl Default for Config {
             allowed_images: Vec::new(),
             max_sessions: 1000,
             session_ttl_seconds: 1800,
+            admission: AdmissionConfig::default(),
             defaults: DefaultsConfig::default(),
             images: ImagesConfig::default(),
             pool: PoolConfig::default(),

@@ -12,6 +12,7 @@ use sandkasten_registry::Mirror;
 use serde::{Deserialize, Deserializer};
 
 use super::api_key::ApiKey;
+use super::automatic::Automatic;
 use super::defaults::{ExecMode, NetworkMode};
 
 /// Declares an enum whose values are written as fixed words, in files, in the environment and in listings.
@@ -86,6 +87,11 @@ impl From<String> for ApiKey {
 
 pub(super) fn cores(value: &f64, _: &()) -> garde::Result {
     ensure((0.01..=1024.0).contains(value), "is out of range")
+}
+
+pub(super) fn automatic<const LEAST: u32, const MOST: u32>(value: &Automatic, _: &()) -> garde::Result {
+    let fits = value.number().is_none_or(|number| (LEAST..=MOST).contains(&number));
+    ensure(fits, "is out of range")
 }
 
 pub(super) fn absolute_path(path: &Path, _: &()) -> garde::Result {

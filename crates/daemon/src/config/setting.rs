@@ -129,6 +129,41 @@ pub(super) const SETTINGS: &[Setting] = &[
         |c, text| parse_into(&mut c.session_ttl_seconds, text, WHOLE)
     ),
     setting!(
+        "admission.concurrent_creates",
+        "SANDKASTEN_ADMISSION_CONCURRENT_CREATES",
+        "auto (four for each processor) or a whole number, 1 to 4095",
+        |c| c.admission.concurrent_creates.to_string(),
+        |c, text| parse_into(&mut c.admission.concurrent_creates, text, AUTOMATIC)
+    ),
+    setting!(
+        "admission.max_waiting",
+        "SANDKASTEN_ADMISSION_MAX_WAITING",
+        "a whole number, 1 to 100000",
+        |c| c.admission.max_waiting.to_string(),
+        |c, text| parse_into(&mut c.admission.max_waiting, text, WHOLE)
+    ),
+    setting!(
+        "admission.wait_seconds",
+        "SANDKASTEN_ADMISSION_WAIT_SECONDS",
+        "whole seconds, 0 to 600",
+        |c| c.admission.wait_seconds.to_string(),
+        |c, text| parse_into(&mut c.admission.wait_seconds, text, WHOLE)
+    ),
+    setting!(
+        "admission.min_free_memory_mb",
+        "SANDKASTEN_ADMISSION_MIN_FREE_MEMORY_MB",
+        "auto (5 % of the host's, at most 512) or whole MiB, 0 to 1073741824",
+        |c| c.admission.min_free_memory_mb.to_string(),
+        |c, text| parse_into(&mut c.admission.min_free_memory_mb, text, AUTOMATIC)
+    ),
+    setting!(
+        "admission.max_memory_pressure",
+        "SANDKASTEN_ADMISSION_MAX_MEMORY_PRESSURE",
+        "whole percent, 1 to 100",
+        |c| c.admission.max_memory_pressure.to_string(),
+        |c, text| parse_into(&mut c.admission.max_memory_pressure, text, WHOLE)
+    ),
+    setting!(
         "defaults.cpu_limit",
         "SANDKASTEN_CPU_LIMIT",
         "a number of cores, 0.01 to 1024",
@@ -304,6 +339,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 
 pub(super) const WHOLE: &str = "is no whole number that fits";
 pub(super) const BOOLEAN: &str = "is neither true nor false";
+const AUTOMATIC: &str = "is neither auto nor a whole number that fits";
 const KEYWORD: &str = "is not one of the words it takes";
 
 /// Finds the setting that a path of garde or of the document belongs to: `allowed_images[2]` is `allowed_images`.

@@ -198,6 +198,22 @@ fn a_wrong_type_is_shown_with_the_value_and_what_is_allowed() {
             "1:9: listen: `here` is no IP address with a port; allowed: an IP address or localhost",
         ),
         ("listen: [a]\n", "1:9: listen: `[a` is no text"),
+        (
+            "admission: {min_free_memory_mb: much}\n",
+            "1:33: admission.min_free_memory_mb: `much` is neither auto nor a whole number that fits; allowed: auto",
+        ),
+        (
+            "admission: {min_free_memory_mb: 1.5}\n",
+            "1:33: admission.min_free_memory_mb: `1.5` is neither auto nor a whole number that fits",
+        ),
+        (
+            "admission: {concurrent_creates: -1}\n",
+            "1:33: admission.concurrent_creates: `-1` is neither auto nor a whole number that fits",
+        ),
+        (
+            "admission: {concurrent_creates: 0}\n",
+            "1:33: admission.concurrent_creates: `0` is out of range; allowed: auto",
+        ),
         ("defaults: 5\n", "1:11: `5` is no section with keys of its own; allowed: `key: value` lines"),
         ("max_sessions: 1\nmax_sessions: 2\n", "2:1: the key `max_sessions` is there twice; keep one"),
         ("default_image: \"b\n", "1:16: unclosed quote"),

@@ -15,6 +15,7 @@ use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::{FileError, LaunchError};
 
 use super::request_id::RequestId;
+use crate::admission::AdmissionError;
 use crate::idempotency::BeginError;
 use crate::images::{BeginPullError, Fault, ImageError, PullError};
 use crate::session::{ExecFailure, InvalidGlob, InvalidPath, ProcessError, SessionError};
@@ -181,7 +182,8 @@ impl From<SessionError> for ApiError {
             SessionError::Image { .. } => ErrorCode::InvalidImage,
             SessionError::Exists { .. } => ErrorCode::SessionExists,
             SessionError::Labels { .. } => ErrorCode::InvalidRequest,
-            SessionError::TooMany { .. } => ErrorCode::LimitExceeded,
+            SessionError::Admission(AdmissionError::Memory(_)) => return Self::internal(&error),
+            SessionError::Admission(_) => ErrorCode::LimitExceeded,
             SessionError::Launch(LaunchError::UnusableImage { reason }) => {
                 return Self::new(ErrorCode::InvalidImage, format!("the image cannot be used: {reason}"));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 use sandkasten_api::id::{SessionId, WorkspaceId};
@@ -20,6 +20,7 @@ use super::live::{Activity, LiveSession, MAX_FOLLOWERS, UseNote};
 use super::process_groups::ProcessGroups;
 use super::shell_boot::ShellBoot;
 use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
+use crate::admission::{self, Patience};
 use crate::config::DefaultsConfig;
 use crate::idempotency::{KeptAnswer, Turn};
 use crate::store::SessionRow;
@@ -46,7 +47,8 @@ pub(crate) struct Keep {
 
 impl Sessions {
     /// Makes a session. Returns when its sandbox stands and it is written down, with the answer that is kept for whoever
-    /// asks again. A caller that goes away in between changes nothing: the session is made, or nothing of it is left.
+    /// asks again. A caller that goes away while it waits to be admitted is forgotten; later that changes nothing: the session is
+    /// made, or nothing of it is left.
     ///
     /// # Errors
     /// [`SessionError`]; nothing of the session is left then.
@@ -54,9 +56,11 @@ impl Sessions {
         &self,
         new: NewSession,
         keep: Option<Keep>,
+        patience: Patience,
     ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
+        let admitted = self.inner.admission.admit(patience).await?;
         let sessions = self.clone();
-        let made = tokio::spawn(async move { sessions.make(new, keep).await });
+        let made = tokio::spawn(async move { sessions.make(new, keep, admitted).await });
         made.await.map_err(|source| SessionError::Task { source })?
     }
 
@@ -64,8 +68,8 @@ impl Sessions {
         &self,
         new: NewSession,
         keep: Option<Keep>,
+        admitted: admission::Turn,
     ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
-        let _place = self.reserve()?;
         let _name = self.reserve_name(new.name.as_ref(), None)?;
         let inner = Arc::clone(&self.inner);
         // The layers are held until the record says that the session stands on them.
@@ -88,22 +92,10 @@ impl Sessions {
                 Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo) },
             });
         }
-        self.adopt(Arc::clone(&session));
+        admitted.become_session();
+        self.make_known(Arc::clone(&session));
         self.make_next_berth();
         Ok((session, answer))
-    }
-
-    /// Counts a create that is under way against the limit.
-    fn reserve(&self) -> Result<Place<'_>, SessionError> {
-        let most = self.inner.config.max_sessions;
-        let place = Place(&self.inner);
-        let under_way = self.inner.creating.fetch_add(1, Ordering::SeqCst);
-        let live = self.read_live(std::collections::HashMap::len);
-        if live + under_way < usize::try_from(most).unwrap_or(usize::MAX) {
-            Ok(place)
-        } else {
-            Err(SessionError::TooMany { most })
-        }
     }
 
     async fn write_down(
@@ -133,14 +125,6 @@ impl Sessions {
             reason: None,
         };
         Ok(self.inner.store.insert(&row, answer).await?)
-    }
-}
-
-struct Place<'a>(&'a Inner);
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.creating.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -11,6 +11,10 @@ use sandkasten_isolation::host::cgroup::SessionCgroup;
 
 use super::{LiveSession, SessionError, Sessions, now};
 
+/// How many sandboxes are torn down at once. Each takes a thread that waits for the kernel, and requests for files need one as well:
+/// with as many as there are threads, others wait for the better part of a second while a thousand sessions end, and those end no sooner.
+pub(super) const TEARDOWNS: usize = 32;
+
 impl Sessions {
     /// Ends a session on a client's behalf. When this returns its processes are gone and its files unreachable.
     ///
@@ -76,7 +80,9 @@ impl Sessions {
         let event = session.state_event(status, now());
         // Before it is no longer known here: in between, its row would say that it runs.
         let noted = self.inner.store.set_ended(&session.id, status, event.reason.as_deref(), event.at).await;
-        self.change_live(|live| live.remove(&session.id));
+        if self.change_live(|live| live.remove(&session.id)).is_some() {
+            self.inner.admission.session_left();
+        }
         self.inner.events.publish(event);
         torn_down?;
         Ok(noted?)
@@ -84,6 +90,8 @@ impl Sessions {
 
     /// Kills the sandbox and removes its cgroup and socket.
     pub(super) async fn tear_down(&self, session: &Arc<LiveSession>) -> Result<(), SessionError> {
+        // Never closed; and whoever could not wait would have to tear down all the same.
+        let _turn = self.inner.teardowns.acquire().await;
         let session = Arc::clone(session);
         tokio::task::spawn_blocking(move || {
             session.process.kill_and_wait()?;

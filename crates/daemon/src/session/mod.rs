@@ -57,8 +57,9 @@ use sandkasten_isolation::host::cgroup::Layout;
 use sandkasten_isolation::host::{LEASE_DIRECTORY, RunnerImage, UidLeases};
 use sandkasten_isolation::report::Enforced;
 use sandkasten_isolation::seccomp::Instruction;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::daemon::StartError;
 use crate::idempotency::Idempotency;
@@ -129,8 +130,9 @@ struct Inner {
     watch_limits: WatchLimits,
     workspace_turns: WorkspaceTurns,
     live: RwLock<HashMap<SessionId, Arc<LiveSession>>>,
-    /// Creates that are under way, which count against the limit as well.
-    creating: std::sync::atomic::AtomicUsize,
+    admission: Admission,
+    /// Turns to tear a sandbox down, in order.
+    teardowns: Semaphore,
     expiry_changed: Notify,
     /// Names that are about to be some session's.
     reserved_names: Mutex<HashSet<SessionName>>,
@@ -166,6 +168,7 @@ impl Sessions {
             .runner_oom_kills(&places.instance)
             .map_err(|source| StartError::PrepareCgroups { source })?;
         let idempotency = Idempotency::new(store.clone());
+        let admission = Admission::new(&config).map_err(|source| StartError::HostMemory { source })?;
         let epoch = create::random_number().map_err(|source| StartError::Random { source })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -183,7 +186,8 @@ impl Sessions {
                 watch_limits: WatchLimits::of_this_host(),
                 workspace_turns: WorkspaceTurns::default(),
                 live: RwLock::default(),
-                creating: std::sync::atomic::AtomicUsize::new(0),
+                admission,
+                teardowns: Semaphore::new(end::TEARDOWNS),
                 expiry_changed: Notify::new(),
                 reserved_names: Mutex::default(),
                 idempotency,
@@ -324,8 +328,7 @@ impl Sessions {
     pub(crate) async fn settle(&self) {
         let deadline = tokio::time::Instant::now() + SETTLE_PATIENCE;
         let unsettled = || {
-            self.inner.creating.load(Ordering::SeqCst) > 0
-                || self.all().iter().any(|session| session.end_status().is_some())
+            self.inner.admission.is_busy() || self.all().iter().any(|session| session.end_status().is_some())
         };
         while unsettled() && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -335,8 +338,19 @@ impl Sessions {
         }
     }
 
-    /// Makes a sandbox that stands known as a session, and watches for its end.
+    /// Refuses creates that wait, and those that come. For the daemon's own end.
+    pub(crate) fn admit_no_more(&self) {
+        self.inner.admission.close();
+    }
+
+    /// Makes an earlier daemon's session known, and watches for its end.
     pub(crate) fn adopt(&self, session: Arc<LiveSession>) {
+        self.inner.admission.session_adopted();
+        self.make_known(session);
+    }
+
+    /// Makes a sandbox that stands known as a session, and watches for its end. It is counted already.
+    fn make_known(&self, session: Arc<LiveSession>) {
         self.change_live(|live| live.insert(session.id.clone(), Arc::clone(&session)));
         self.inner.expiry_changed.notify_one();
         self.inner.events.publish(session.state_event(SessionStatus::Running, session.created_at));

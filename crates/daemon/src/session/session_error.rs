@@ -9,6 +9,7 @@ use sandkasten_isolation::host::{FileError, LaunchError, LeaseError, PathError, 
 
 use super::link::LinkError;
 use super::shell_slot::RenewError;
+use crate::admission::AdmissionError;
 use crate::store::StoreError;
 use crate::workspace::WorkspaceError;
 
@@ -58,12 +59,9 @@ pub(crate) enum SessionError {
         /// Why, with the name and what to do.
         reason: String,
     },
-    /// There are as many sessions as the configuration allows.
-    #[error("{most} sessions are live, which is max_sessions; destroy one, or raise the limit")]
-    TooMany {
-        /// The limit.
-        most: u32,
-    },
+    /// It may not be made now.
+    #[error(transparent)]
+    Admission(#[from] AdmissionError),
     /// A file operation was refused.
     #[error(transparent)]
     File(#[from] FileError),

@@ -44,7 +44,7 @@ const FREEZING: Check = Check {
 const PRESSURE: Check = Check {
     name: "pressure information",
     need: Need::Optional,
-    why: "seeing how long sessions wait for CPU time, memory and disks",
+    why: "letting creates wait while programs of the host wait for memory, and seeing how long sessions wait for what",
     advice: "use a kernel with CONFIG_PSI, and boot with psi=1",
 };
 

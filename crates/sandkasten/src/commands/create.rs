@@ -1,10 +1,11 @@
 //! `create`: a session that stays until it is destroyed or idle for too long.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use sandkasten_api::id::WorkspaceId;
-use sandkasten_api::limits::MAX_TTL_SECONDS;
+use sandkasten_api::limits::{MAX_TTL_SECONDS, MAX_WAIT_MS};
 use sandkasten_api::session::CreateSessionRequest;
 
 use crate::arguments::GlobalArguments;
@@ -27,6 +28,11 @@ pub(crate) struct CreateArguments {
     #[arg(long, value_name = "ID")]
     workspace: Option<WorkspaceId>,
 
+    /// Seconds to wait for a turn, for a place among max_sessions and for memory [default: the daemon's
+    /// admission.wait_seconds, and not for a place]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=MAX_WAIT_MS / 1000))]
+    wait: Option<u64>,
+
     #[command(flatten)]
     naming: NamingArguments,
 
@@ -44,10 +50,12 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &CreateArguments) -
         name: arguments.naming.name.clone(),
         labels: arguments.naming.labels()?,
     };
-    let session = connection::connect(global)?
-        .create_session(&request)
-        .await
-        .map_err(|error| CliError::request("cannot create a session", &error))?;
+    let client = connection::connect(global)?;
+    let created = match arguments.wait {
+        None => client.create_session(&request).await,
+        Some(seconds) => client.create_session_within(&request, Duration::from_secs(seconds)).await,
+    };
+    let session = created.map_err(|error| CliError::request("cannot create a session", &error))?;
     if arguments.json {
         output::print_json(&session)?
     } else {

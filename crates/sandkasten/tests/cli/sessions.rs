@@ -110,6 +110,15 @@ fn a_reader_that_goes_away_stops_the_command() {
 }
 
 #[test]
+fn create_says_how_long_it_may_wait() {
+    let daemon = FakeDaemon::new(&[("POST /v1/sessions?wait_ms=90000 HTTP", 201, SESSION)]);
+    let output = run(&["create", "--wait", "90", "--url", &daemon.url]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), format!("{ID}\n")));
+    let refused = run(&["create", "--wait", "601", "--url", &daemon.url]);
+    assert_eq!(refused.status.code(), Some(2));
+}
+
+#[test]
 fn listings_come_as_table_json_and_names() {
     let daemon = FakeDaemon::new(&[(
         "GET /v1/sessions HTTP",

@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use sandkasten_api::error::{ErrorBody, ErrorDetails};
 use sandkasten_api::file_tree::ArchiveFormat;
 use sandkasten_api::schema::{
-    Cursor, LabelCondition, Offset, PageSize, PatienceMs, ReadBytes, StatusCondition, TreeDepth,
+    Cursor, LabelCondition, Offset, PageSize, PatienceMs, ReadBytes, StatusCondition, TreeDepth, WaitMs,
 };
 use utoipa::OpenApi;
 use utoipa::openapi::header::{Header, HeaderBuilder};
@@ -73,7 +73,8 @@ const HEALTH: &str = "/healthz";
         PatienceMs,
         ReadBytes,
         StatusCondition,
-        TreeDepth
+        TreeDepth,
+        WaitMs
     ))
 )]
 struct Base;

@@ -1,5 +1,7 @@
 //! `/v1/sessions`: make, list, show, change, measure and destroy.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -7,15 +9,21 @@ use http::{StatusCode, header};
 use sandkasten_api::error::ErrorCode;
 use sandkasten_api::health::Acknowledged;
 use sandkasten_api::id::WorkspaceId;
-use sandkasten_api::limits::MAX_TTL_SECONDS;
+use sandkasten_api::limits::{MAX_TTL_SECONDS, MAX_WAIT_MS};
+use sandkasten_api::schema::WaitMs;
 use sandkasten_api::session::{CreateSessionRequest, Session, SessionStats, UpdateSessionRequest};
 
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::admission::Patience;
 use crate::config::Config;
 use crate::http::api_error::ApiError;
 use crate::http::idempotency_key::{Given, IdempotencyKey, kept};
 use crate::http::json_body::JsonBody;
 use crate::http::openapi::codes::{SESSION, join};
 use crate::http::path_id::{self, PathId};
+use crate::http::query::CheckedQuery;
 use crate::http::router::ApiState;
 use crate::http::session_query::SessionQuery;
 use crate::idempotency::{Begun, KeptAnswer, Turn};
@@ -24,6 +32,34 @@ use crate::session::{Keep, NewSession, Update};
 /// The scope of the keys of creates.
 const CREATE: &str = "POST /v1/sessions";
 
+/// How long a create waits.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct CreateQuery {
+    /// How many milliseconds it may wait for its turn, for a place among `max_sessions` and for memory of the host. Absent:
+    /// as long as is configured, and not for a place.
+    #[param(value_type = Option<WaitMs>)]
+    wait_ms: Option<u64>,
+}
+
+impl CreateQuery {
+    fn patience(&self, config: &Config) -> Result<Patience, ApiError> {
+        match self.wait_ms {
+            None => {
+                let wait = Duration::from_secs(config.admission.wait_seconds.into());
+                Ok(Patience { wait, for_place: false })
+            }
+            Some(wait) if wait <= MAX_WAIT_MS => {
+                Ok(Patience { wait: Duration::from_millis(wait), for_place: true })
+            }
+            Some(wait) => {
+                Err(ApiError::invalid(format!("wait_ms is {wait}; allowed are 0 to {MAX_WAIT_MS}")))
+            }
+        }
+    }
+}
+
 /// Makes a session. When it answers, the sandbox stands and its shell has been started; commands wait for the shell where it is not up
 /// yet. Of an image that has made no session since the daemon began, it answers when the shell takes commands.
 #[utoipa::path(
@@ -31,7 +67,7 @@ const CREATE: &str = "POST /v1/sessions";
     path = "/v1/sessions",
     operation_id = "create_session",
     tag = "sessions",
-    params(IdempotencyKey),
+    params(IdempotencyKey, CreateQuery),
     request_body = CreateSessionRequest,
     responses(
         (
@@ -56,8 +92,10 @@ const CREATE: &str = "POST /v1/sessions";
 pub(in crate::http) async fn create(
     State(state): State<ApiState>,
     IdempotencyKey(key): IdempotencyKey,
+    CheckedQuery(query): CheckedQuery<CreateQuery>,
     JsonBody(request): JsonBody<CreateSessionRequest>,
 ) -> Result<Response, ApiError> {
+    let patience = query.patience(state.sessions.config())?;
     let turn = match key {
         None => None,
         Some(key) => match state.sessions.idempotency().begin(CREATE, &key, &request).await? {
@@ -67,7 +105,7 @@ pub(in crate::http) async fn create(
     };
     let new = accept(state.sessions.config(), request)?;
     let keep = turn.map(|turn| Keep { turn, answer: created });
-    let (session, answer) = state.sessions.create(new, keep).await?;
+    let (session, answer) = state.sessions.create(new, keep, patience).await?;
     Ok(match answer {
         Some(answer) => kept(answer, Given::First),
         None => (StatusCode::CREATED, Json(session.describe())).into_response(),

@@ -1,5 +1,6 @@
 //! `bench`: what sandboxes cost on this machine, beside what was promised and beside others.
 
+mod accepted;
 mod page;
 mod table;
 
@@ -11,10 +12,15 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use clap::Args;
-use sandkasten_bench::{DaemonProcess, Group, Report, Settings, measure, serve};
+use sandkasten_bench::{
+    Accepted, Comparison, DaemonProcess, Group, Report, Settings, compare, measure, serve,
+};
+use sandkasten_client::RequestError;
+use serde::Serialize;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use self::accepted::read_accepted;
 use self::page::Page;
 use crate::arguments::GlobalArguments;
 use crate::cli_error::{CliError, Exit};
@@ -30,6 +36,8 @@ const SESSIONS: usize = 50;
 const QUICK_SAMPLES: usize = 20;
 const QUICK_CYCLES: usize = 80;
 const QUICK_SESSIONS: usize = 5;
+/// How often a group is measured again of which a figure is worse than the accepted one.
+const SECOND_LOOKS: usize = 2;
 /// The option by which the daemon's process is told from ours.
 const SERVE: &str = "--serve-until-input-ends";
 
@@ -64,6 +72,11 @@ pub(crate) struct BenchArguments {
     #[arg(long)]
     check: bool,
 
+    /// Compare with a report that --json has printed, and give exit status 1 where a figure is worse. What is worse is measured
+    /// up to twice again, and the best counts
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+
     /// The image of the sessions [default: the configured default_image]
     #[arg(long, value_name = "IMAGE")]
     image: Option<String>,
@@ -81,6 +94,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
     require_root()?;
     let settings = arguments.settings();
     // Found out now, not after a minute.
+    let accepted = arguments.compare.as_deref().map(read_accepted).transpose()?;
     let page = arguments.html.as_deref().map(Page::begin).transpose()?;
     // Before anything is there to be cleaned up.
     let mut interrupts = Interrupts::listen()?;
@@ -94,7 +108,7 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
         }
     };
     let outcome = tokio::select! {
-        report = measure(&daemon, &settings, &say) => Ok(report),
+        outcome = measure_and_compare(&daemon, &settings, accepted.as_ref(), &say) => Ok(outcome),
         interrupt = interrupts.next() => Err(interrupt),
     };
     drop(progress);
@@ -104,14 +118,44 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
     });
     match outcome {
         Ok(Err(error)) => Err(CliError::request("cannot create a session to measure", &error)),
-        Ok(Ok(report)) => {
-            arguments.print(&report)?;
-            page.map(|page| page.write(&report)).transpose()?;
+        Ok(Ok(outcome)) => {
+            arguments.print(&outcome)?;
+            page.map(|page| page.write(&outcome.report)).transpose()?;
             stopped?;
-            Ok(arguments.exit(&report).into())
+            Ok(arguments.exit(&outcome).into())
         }
         Err(interrupt) => stopped.map(|()| interrupted(interrupt)),
     }
+}
+
+/// What came of a run.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    #[serde(flatten)]
+    report: Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    comparison: Option<Comparison>,
+}
+
+/// Measures, and measures what is worse than it was again: other programs of the host come and go, what became slower stays.
+async fn measure_and_compare(
+    daemon: &DaemonProcess,
+    settings: &Settings,
+    accepted: Option<&Accepted>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<Outcome, RequestError> {
+    let report = measure(daemon, settings, say).await?;
+    let Some(accepted) = accepted else { return Ok(Outcome { report, comparison: None }) };
+    let mut comparison = compare(&report, accepted, &settings.groups);
+    for _ in 0..SECOND_LOOKS {
+        let groups = comparison.doubtful();
+        if groups.is_empty() {
+            break;
+        }
+        let again = measure(daemon, &Settings { groups: groups.clone(), ..settings.clone() }, say).await?;
+        comparison.take_better(&compare(&again, accepted, &groups));
+    }
+    Ok(Outcome { report, comparison: Some(comparison) })
 }
 
 fn interrupted(interrupt: Interrupt) -> ExitCode {
@@ -139,17 +183,21 @@ impl BenchArguments {
         }
     }
 
-    fn print(&self, report: &Report) -> Result<(), CliError> {
+    fn print(&self, outcome: &Outcome) -> Result<(), CliError> {
         if self.json {
-            output::print_json(report)
-        } else {
-            output::print(&table::render(report, output::stdout_colour()))
+            return output::print_json(outcome);
         }
+        let colour = output::stdout_colour();
+        let compared = outcome.comparison.as_ref().map(|comparison| accepted::render(comparison, colour));
+        let parts = std::iter::once(table::render(&outcome.report, colour)).chain(compared);
+        output::print(&parts.collect::<Vec<_>>().join("\n\n"))
     }
 
-    fn exit(&self, report: &Report) -> Exit {
-        let (_, missed) = report.budgets();
-        if self.check && missed + report.failures() > 0 { Exit::Unfit } else { Exit::Success }
+    fn exit(&self, outcome: &Outcome) -> Exit {
+        let (_, missed) = outcome.report.budgets();
+        let is_bad = self.check && missed + outcome.report.failures() > 0;
+        let is_worse = outcome.comparison.as_ref().is_some_and(|comparison| comparison.worse().count() > 0);
+        if is_bad || is_worse { Exit::Unfit } else { Exit::Success }
     }
 }
 

@@ -7,6 +7,8 @@ use sandkasten_bench::{
 use crate::output::{Colour, paint};
 use crate::table::{self, Align, printable};
 
+/// The title of the steps of the density, which are no rows.
+const DENSITY: &str = "One more create, and an exec, with so many live sessions";
 /// The word that is to be seen at once.
 const MISSED: &str = "MISSED";
 
@@ -14,7 +16,7 @@ const MISSED: &str = "MISSED";
 pub(super) fn render(report: &Report, colour: Colour) -> String {
     let mut parts = vec![machine(report), rows_table(&report.rows, colour)];
     if !report.density.is_empty() {
-        parts.push(section(title(Group::Density), &density_table(&report.density, colour), colour));
+        parts.push(section(DENSITY, &density_table(&report.density, colour), colour));
     }
     if !report.peers.is_empty() {
         parts.push(section(title(Group::Peers), &peers_table(&report.peers, colour), colour));
@@ -32,7 +34,7 @@ const fn title(group: Group) -> &'static str {
         Group::Parallel => "Many at once",
         Group::Memory => "Memory, proportional",
         Group::Cpu => "Speed of programs",
-        Group::Density => "One more create, and an exec, with so many live sessions",
+        Group::Density => "The end of many live sessions",
         Group::Peers => "Others: a program that ends at once, in a fresh sandbox without a network",
     }
 }
@@ -129,7 +131,7 @@ const fn unit(unit: Unit) -> (&'static str, f64) {
 }
 
 fn figures(statistics: Option<&Statistics>, of: Unit) -> [String; 4] {
-    let Some(Statistics { p50, p90, p99, worst }) = statistics else {
+    let Some(Statistics { p50, p90, p99, worst, .. }) = statistics else {
         return [(); 4].map(|()| "-".to_owned());
     };
     [p50, p90, p99, worst].map(|value| {
@@ -249,7 +251,7 @@ mod tests {
             samples: 20,
             failures: 0,
             reason: None,
-            statistics: Some(Statistics { p50, p90: p50 * 2.0, p99: p50 * 3.0, worst: p50 * 4.0 }),
+            statistics: Some(Statistics { p10: p50, p50, p90: p50 * 2.0, p99: p50 * 3.0, worst: p50 * 4.0 }),
             floor_ratio: (subject.unit() == Unit::Milliseconds).then_some(p50),
             budgets,
         }
@@ -302,7 +304,7 @@ mod tests {
                 samples: 5,
                 failures: 1,
                 reason: Some("no namespace".to_owned()),
-                statistics: Some(Statistics { p50: 3.7, p90: 3.8, p99: 4.0, worst: 41.0 }),
+                statistics: Some(Statistics { p10: 3.6, p50: 3.7, p90: 3.8, p99: 4.0, worst: 41.0 }),
                 floor_ratio: Some(3.7),
                 cycle_ratio: None,
             }],
