@@ -6,14 +6,15 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::label::Labels;
 use sandkasten_api::name::SessionName;
-use sandkasten_api::session::{Session, SessionStatus};
+use sandkasten_api::session::{AcquireSource, Session, SessionStatus};
 use sandkasten_image::{HeldLayers, Image, ImageName, ResolveImageError};
 use sandkasten_isolation::host::cgroup::SessionCgroup;
-use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, UidLease, launch};
+use sandkasten_isolation::host::{LaunchRequest, Launched, PathError, RootDirectory, UidLease, launch};
 use sandkasten_isolation::plan::{SandboxPlan, WORKSPACE_DIRECTORY};
 use sandkasten_protocol::MAIN_SHELL;
 
@@ -69,6 +70,10 @@ impl Sessions {
     ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
         let _place = self.reserve()?;
         let _name = self.reserve_name(new.name.as_ref(), None)?;
+        if let Some(idle) = self.take_idle(&new) {
+            return self.hand_out(idle, new, keep).await;
+        }
+        self.make_room().await?;
         let inner = Arc::clone(&self.inner);
         // The layers are held until the record says that the session stands on them.
         let (session, layers, _held) = tokio::task::spawn_blocking(move || {
@@ -78,15 +83,10 @@ impl Sessions {
         .await
         .map_err(|source| SessionError::Task { source })??;
         let session = Arc::new(session);
-        let answer = keep.as_ref().map(|keep| (keep.answer)(&keep.turn, &session.describe()));
-        if let Err(error) = self.write_down(&session, layers, answer.as_ref()).await {
-            let undone = self.tear_down(&session).await;
-            return Err(match undone {
-                Ok(()) => error,
-                Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo) },
-            });
-        }
+        let started = session.process.started();
+        let answer = self.write_down(&session, started, layers, keep.as_ref()).await?;
         self.adopt(Arc::clone(&session));
+        self.pool(|pool| pool.end_pause(&session.image, Instant::now()));
         Ok((session, answer))
     }
 
@@ -103,33 +103,61 @@ impl Sessions {
         }
     }
 
-    async fn write_down(
+    /// Writes a sandbox that stands down as a session, with the answer that is kept. `started` is when its runner did.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing of the sandbox is left then.
+    pub(super) async fn write_down(
         &self,
-        session: &LiveSession,
+        session: &Arc<LiveSession>,
+        started: Result<u64, PathError>,
         layers: Vec<String>,
-        answer: Option<&KeptAnswer>,
-    ) -> Result<(), SessionError> {
+        keep: Option<&Keep>,
+    ) -> Result<Option<KeptAnswer>, SessionError> {
         let described = session.describe();
-        let row = SessionRow {
-            id: session.id.clone(),
-            image: session.image.clone(),
-            layers: Some(layers),
-            status: SessionStatus::Running,
-            cwd: described.cwd,
-            ttl_seconds: described.ttl_seconds,
-            created_at: session.created_at,
-            last_activity: session.created_at,
-            expires_at: described.expires_at,
-            uid_range: session.range.index(),
-            runner_pid: session.process.pid(),
-            runner_started: session.process.started()?,
-            landlock_abi: session.landlock_abi,
-            workspace_id: session.workspace.clone(),
-            name: described.name,
-            labels: described.labels,
-            reason: None,
+        let answer = keep.map(|keep| (keep.answer)(&keep.turn, &described));
+        let written = match started {
+            Ok(started) => {
+                let row = record(session, described, started, layers);
+                self.inner.store.insert(&row, answer.as_ref()).await.map_err(SessionError::from)
+            }
+            Err(error) => Err(error.into()),
         };
-        Ok(self.inner.store.insert(&row, answer).await?)
+        match written {
+            Ok(()) => Ok(answer),
+            Err(error) => Err(self.undo(error, session).await),
+        }
+    }
+
+    /// Ends a sandbox whose making has failed, and says why it has.
+    pub(super) async fn undo(&self, error: SessionError, session: &Arc<LiveSession>) -> SessionError {
+        match self.tear_down(session).await {
+            Ok(()) => error,
+            Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo) },
+        }
+    }
+}
+
+fn record(session: &LiveSession, described: Session, started: u64, layers: Vec<String>) -> SessionRow {
+    SessionRow {
+        id: described.id,
+        image: described.image,
+        layers: Some(layers),
+        status: SessionStatus::Running,
+        cwd: described.cwd,
+        ttl_seconds: described.ttl_seconds,
+        created_at: session.created_at,
+        last_activity: session.created_at,
+        expires_at: described.expires_at,
+        uid_range: session.range.index(),
+        runner_pid: session.process.pid(),
+        runner_started: started,
+        landlock_abi: session.landlock_abi,
+        workspace_id: described.workspace_id,
+        name: described.name,
+        labels: described.labels,
+        reason: None,
+        acquire_source: described.acquire_source,
     }
 }
 
@@ -138,12 +166,14 @@ struct Place<'a>(&'a Inner);
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.creating.fetch_sub(1, Ordering::SeqCst);
+        // What it took from the pool is to be replaced, and making that waits for creates.
+        self.0.pool_changed.notify_one();
     }
 }
 
 impl Inner {
     /// Finds the image, if sessions may use it. Blocking.
-    fn resolve(&self, name: &str) -> Result<(Image, HeldLayers), SessionError> {
+    pub(super) fn resolve(&self, name: &str) -> Result<(Image, HeldLayers), SessionError> {
         let parsed: ImageName =
             name.parse().map_err(|error| SessionError::Image { reason: format!("{error}") })?;
         if !self.config.allows_image_name(parsed.as_str()) {
@@ -187,7 +217,7 @@ impl Inner {
         id: &SessionId,
         named: Option<WorkspaceId>,
     ) -> Result<Option<WorkspaceId>, SessionError> {
-        let by_default = self.config.workspace.enabled && self.config.workspace.persist_by_default;
+        let by_default = self.config.workspace.is_for_every_session();
         match named {
             None if by_default => {
                 id.as_str().parse().map(Some).map_err(|source| SessionError::WorkspaceName { source })
@@ -196,7 +226,7 @@ impl Inner {
         }
     }
 
-    fn start(
+    pub(super) fn start(
         &self,
         id: SessionId,
         image: &Image,
@@ -226,6 +256,7 @@ impl Inner {
             image: image.name.as_str().to_owned(),
             defaults,
             created_at: now,
+            acquire_source: AcquireSource::Cold,
             landlock_abi: launched.landlock_abi,
             cgroup,
             process: launched.process,
@@ -292,7 +323,7 @@ pub(crate) fn random_number() -> std::io::Result<u64> {
     Ok(u64::from_be_bytes(bytes))
 }
 
-fn draw_id() -> Result<SessionId, SessionError> {
+pub(super) fn draw_id() -> Result<SessionId, SessionError> {
     let number = random_number().map_err(|source| SessionError::Random { source })?;
     let [a, b, c, d, e, f, ..] = number.to_be_bytes();
     Ok(SessionId::from_random(u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f])))

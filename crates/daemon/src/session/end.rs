@@ -77,6 +77,8 @@ impl Sessions {
         // Before it is no longer known here: in between, its row would say that it runs.
         let noted = self.inner.store.set_ended(&session.id, status, event.reason.as_deref(), event.at).await;
         self.change_live(|live| live.remove(&session.id));
+        // There may be room for another one now.
+        self.inner.pool_changed.notify_one();
         self.inner.events.publish(event);
         torn_down?;
         Ok(noted?)

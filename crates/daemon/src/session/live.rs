@@ -37,6 +37,7 @@ pub(crate) struct LiveSession {
     /// What is configured for sessions of its image.
     pub(crate) defaults: DefaultsConfig,
     pub(crate) created_at: Timestamp,
+    pub(crate) acquire_source: AcquireSource,
     pub(crate) landlock_abi: u32,
     pub(crate) cgroup: SessionCgroup,
     /// PID 1 of the sandbox.
@@ -104,6 +105,7 @@ impl LiveSession {
             image: row.image,
             defaults,
             created_at: row.created_at,
+            acquire_source: row.acquire_source,
             landlock_abi: row.landlock_abi,
             cgroup,
             process,
@@ -164,7 +166,7 @@ impl LiveSession {
             created_at: self.created_at,
             ttl_seconds: activity.ttl_seconds,
             expires_at: activity.expires_at,
-            acquire_source: AcquireSource::Cold,
+            acquire_source: self.acquire_source,
             last_activity: None,
             isolation: None,
         }
@@ -220,10 +222,7 @@ impl LiveSession {
     /// Returns when the sandbox has ended, for whatever reason: an idle connection to its runner ends with it.
     pub(crate) async fn ended(&self) {
         match UnixStream::connect(&self.socket).await {
-            Ok(mut idle) => {
-                // The runner never speaks first, so this returns at the end, whatever it returns.
-                idle.read_u8().await.ok();
-            }
+            Ok(idle) => until_hang_up(idle).await,
             Err(error) if self.process.is_alive() => {
                 tracing::error!(session = %self.id, %error, "a sandbox cannot be watched; its crash will go unseen");
                 std::future::pending::<()>().await;
@@ -235,6 +234,12 @@ impl LiveSession {
     pub(super) fn activity(&self) -> MutexGuard<'_, Activity> {
         self.activity.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns when the runner at the other end of an idle connection has ended.
+pub(super) async fn until_hang_up(mut idle: UnixStream) {
+    // The runner never speaks first, so this returns at the end, whatever it returns.
+    idle.read_u8().await.ok();
 }
 
 /// Keeps a session from expiring for as long as it lives.
