@@ -6,7 +6,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::env;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -84,7 +84,10 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
     let page = arguments.html.as_deref().map(Page::begin).transpose()?;
     // Before anything is there to be cleaned up.
     let mut interrupts = Interrupts::listen()?;
-    let daemon = DaemonProcess::start(daemon_command(global)?)
+    let program = env::current_exe().map_err(|error| {
+        CliError::ours("cannot measure", &error, "run the binary by its path, with /proc mounted")
+    })?;
+    let daemon = DaemonProcess::start(daemon_command(&program, global, None))
         .await
         .map_err(|error| CliError::ours("cannot measure", &error, "run `sandkasten doctor`"))?;
     let progress = Mutex::new(ProgressLine::new());
@@ -93,8 +96,9 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
             line.show(|| format!("measuring {what}"));
         }
     };
+    let pooled = |image: &str, ready| daemon_command(&program, global, Some((image, ready)));
     let outcome = tokio::select! {
-        report = measure(&daemon, &settings, &say) => Ok(report),
+        report = measure(&daemon, &settings, &pooled, &say) => Ok(report),
         interrupt = interrupts.next() => Err(interrupt),
     };
     drop(progress);
@@ -153,17 +157,21 @@ impl BenchArguments {
     }
 }
 
-/// The command that is the daemon: this very binary, with this configuration.
-fn daemon_command(global: &GlobalArguments) -> Result<std::process::Command, CliError> {
-    let program = env::current_exe().map_err(|error| {
-        CliError::ours("cannot measure", &error, "run the binary by its path, with /proc mounted")
-    })?;
+/// The command that is the daemon: this very binary, with this configuration, but for a pool of so many sandboxes of an image, or none.
+fn daemon_command(
+    program: &Path,
+    global: &GlobalArguments,
+    pool: Option<(&str, usize)>,
+) -> std::process::Command {
     let mut command = std::process::Command::new(program);
     if let Some(config) = &global.config {
         command.arg("--config").arg(config);
     }
-    command.args(["bench", SERVE]);
-    Ok(command)
+    command.args(["bench", SERVE]).env("SANDKASTEN_POOL_ENABLED", pool.is_some().to_string());
+    if let Some((image, ready)) = pool {
+        command.env("SANDKASTEN_POOL_IMAGES", format!("{image}={ready}"));
+    }
+    command
 }
 
 /// Is the daemon, as long as somebody holds our standard input open, and until a polite kill.
