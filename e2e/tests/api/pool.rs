@@ -285,13 +285,94 @@ fn an_image_that_only_the_pool_uses_can_be_removed() {
 }
 
 #[test]
-fn a_session_with_a_workspace_is_made_for_it() {
+fn where_only_some_sessions_have_a_workspace_those_are_made_for_it() {
     let workspaces = "workspace: {enabled: true, min_free_mb: 0}\n";
     with_config(&format!("{}{workspaces}", pool_of(1)), async |daemon| {
         daemon.idle_until(1).await;
         let answer = daemon.raw().post("/v1/sessions", &json!({"workspace_id": "user-1"})).await.ok(201);
         assert_eq!((&answer["acquire_source"], &answer["workspace_id"]), (&json!("cold"), &json!("user-1")));
         assert_eq!(daemon.idle_sandboxes().await.len(), 1, "it is still there for others");
+    });
+}
+
+const EVERYWHERE: &str = "workspace: {enabled: true, persist_by_default: true, min_free_mb: 0}\n";
+
+fn on(workspace: &str) -> CreateSessionRequest {
+    CreateSessionRequest { workspace_id: Some(workspace.to_owned()), ..CreateSessionRequest::default() }
+}
+
+/// What is below the directory of workspaces.
+fn kept(daemon: &TestDaemon, place: &str) -> Vec<String> {
+    let directory = daemon.data_dir().join("workspaces").join(place);
+    let entries = fs::read_dir(directory).expect("listed").map(|entry| entry.expect("an entry").file_name());
+    entries.map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn where_every_session_has_a_workspace_the_pool_has_one_for_each() {
+    with_config(&format!("{}{EVERYWHERE}", pool_of(1)), async |daemon| {
+        daemon.idle_until(1).await;
+        let raw = daemon.raw();
+        assert_eq!(raw.get("/v1/workspaces").await.ok(200)["workspaces"], json!([]), "it has no name yet");
+        let request = CreateSessionRequest::default();
+        let pooled = daemon.session_by(AcquireSource::Pool, &request).await;
+        assert_eq!(pooled.workspace_id.as_ref().map(ToString::to_string), Some(pooled.id.to_string()));
+        let cold = daemon.session_by(AcquireSource::Cold, &request).await;
+        let ids = |seen: String, session: &Session| seen.replace(session.id.as_str(), "<id>");
+        let (of_pooled, of_cold) = (world(daemon, &pooled).await, world(daemon, &cold).await);
+        assert_eq!(ids(of_pooled.0, &pooled), ids(of_cold.0, &cold), "mounts included");
+        let inside = TestSession { id: pooled.id.clone(), client: daemon.client() };
+        inside.exec("echo kept > file").await;
+        let path = format!("/v1/workspaces/{}", pooled.id);
+        raw.delete(&path).await.refused(409, "WORKSPACE_IN_USE");
+        inside.destroy().await;
+        let next = daemon.client().create_session(&on(pooled.id.as_str())).await.expect("a session");
+        assert_eq!(next.acquire_source, AcquireSource::Cold, "that workspace is there already");
+        let next = TestSession { id: next.id, client: daemon.client() };
+        assert_eq!(next.output("cat file").await, "kept");
+        next.destroy().await;
+        raw.delete(&path).await.ok(200);
+    });
+}
+
+#[test]
+fn a_workspace_of_the_pool_gets_any_name_that_is_free_and_only_one_session_makes_it() {
+    with_config(&format!("{}{EVERYWHERE}", pool_of(4)), async |daemon| {
+        daemon.idle_until(4).await;
+        for round in 0..5 {
+            let name = format!("user-{round}");
+            let creates: Vec<_> = (0..4)
+                .map(|_| {
+                    let (client, request) = (daemon.client(), on(&name));
+                    tokio::spawn(async move { client.create_session(&request).await.expect("a session") })
+                })
+                .collect();
+            let mut sessions = Vec::new();
+            for create in creates {
+                let session = create.await.expect("an answer");
+                assert_eq!(session.workspace_id.as_ref().map(ToString::to_string), Some(name.clone()));
+                sessions.push(TestSession { id: session.id, client: daemon.client() });
+            }
+            for session in &sessions {
+                session.exec(&format!("echo {} >> all", session.id)).await;
+            }
+            assert_eq!(sessions[0].output("wc -l < all").await, "4", "all of them share it");
+            for session in sessions {
+                session.destroy().await;
+            }
+            daemon.idle_until(4).await;
+        }
+        let idle = daemon.idle_until(4).await;
+        daemon.kill_and_restart();
+        assert_eq!(daemon.idle_until(4).await, idle, "with their workspaces");
+        until("only theirs are there", async || kept(daemon, ".idle").len() == 4).await;
+        let pooled = daemon.session_by(AcquireSource::Pool, &on("user-9")).await;
+        assert!(idle.contains(pooled.id.as_str()));
+        daemon.idle_until(4).await;
+        daemon.terminate();
+        assert_eq!(kept(daemon, ".idle"), [""; 0]);
+        assert!(kept(daemon, ".locks").iter().all(|name| !name.starts_with('.')));
+        daemon.start_again();
     });
 }
 

@@ -80,8 +80,17 @@ fn a_pool_ends_with_its_daemon_and_sessions_do_not() {
 
 #[test]
 fn a_daemon_that_is_killed_at_any_instant_leaks_nothing_of_its_pool() {
-    with_config("pool: {enabled: true, images: {host: 3}, max: 6}\n", async |daemon| {
-        for round in 0..12_u64 {
+    killed_at_any_instant("");
+}
+
+#[test]
+fn a_daemon_that_is_killed_at_any_instant_leaks_no_workspace_of_its_pool() {
+    killed_at_any_instant("workspace: {enabled: true, persist_by_default: true, min_free_mb: 0}\n");
+}
+
+fn killed_at_any_instant(lines: &str) {
+    with_config(&format!("pool: {{enabled: true, images: {{host: 3}}, max: 6}}\n{lines}"), async |daemon| {
+        for round in 0..10_u64 {
             let creates: Vec<_> = (0..6)
                 .map(|_| {
                     let client = daemon.client();
@@ -111,6 +120,14 @@ fn a_daemon_that_is_killed_at_any_instant_leaks_nothing_of_its_pool() {
                     })
             };
             until("all that stands is in the pool", known).await;
+            let unnamed = async || {
+                let kept = fs::read_dir(daemon.data_dir().join("workspaces/.idle"));
+                let idle = daemon.idle_sandboxes().await;
+                kept.into_iter()
+                    .flatten()
+                    .all(|entry| idle.contains(&*entry.expect("an entry").file_name().to_string_lossy()))
+            };
+            until("all workspaces without a name are the pool's", unnamed).await;
         }
     });
 }

@@ -171,11 +171,10 @@ impl Config {
         self.data_dir.join("run")
     }
 
-    /// Returns what of the pool can be handed out: nothing where every session has a workspace, and no image that no session may use.
+    /// Returns what of the pool can be handed out: no image that no session may use.
     #[must_use]
     pub fn kept_ready(&self) -> PoolConfig {
         let mut pool = self.pool.clone();
-        pool.enabled &= !self.workspace.is_for_every_session();
         pool.images.retain(|image, _| self.allows_image_name(image));
         pool
     }

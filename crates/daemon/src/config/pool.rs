@@ -59,13 +59,6 @@ mod tests {
         let expected = ConfigWarning::PooledImageNotAllowed { image: "python".to_owned() };
         assert_eq!(forbidden.expect("valid").warnings(), [expected]);
         assert_eq!(load("pool: {images: {python: 1}}\n").expect("valid").warnings(), []);
-        let everywhere =
-            "workspace: {enabled: true, persist_by_default: true}\npool: {enabled: true, images: {a: 1}}\n";
-        let everywhere = load(everywhere).expect("valid");
-        assert_eq!(
-            (everywhere.warnings(), everywhere.kept_ready().enabled),
-            (vec![ConfigWarning::PoolBesideWorkspaces], false)
-        );
         let forbidden = load("allowed_images: [host]\npool: {enabled: true, images: {host: 1, python: 1}}\n");
         assert_eq!(forbidden.expect("valid").kept_ready().images.into_keys().collect::<Vec<_>>(), ["host"]);
     }

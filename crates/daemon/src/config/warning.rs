@@ -40,11 +40,6 @@ pub enum ConfigWarning {
     /// The pool has nothing to keep ready.
     #[error("pool.enabled is without effect as long as pool.images is empty")]
     PoolWithoutImages,
-    /// Nothing of the pool could be handed out.
-    #[error(
-        "pool.enabled is without effect as long as workspace.persist_by_default is true: no sandbox of the pool has a workspace"
-    )]
-    PoolBesideWorkspaces,
     /// No request may have what the pool would keep ready.
     #[error("pool.images has `{image}`, which is not in allowed_images: none of it is kept ready")]
     PooledImageNotAllowed {
@@ -76,9 +71,6 @@ impl Config {
         if self.pool.enabled {
             if self.pool.images.is_empty() {
                 warnings.push(ConfigWarning::PoolWithoutImages);
-            }
-            if self.workspace.is_for_every_session() {
-                warnings.push(ConfigWarning::PoolBesideWorkspaces);
             }
             let forbidden = self.pool.images.keys().filter(|image| !self.allows_image_name(image));
             warnings

@@ -219,9 +219,7 @@ impl Inner {
     ) -> Result<Option<WorkspaceId>, SessionError> {
         let by_default = self.config.workspace.is_for_every_session();
         match named {
-            None if by_default => {
-                id.as_str().parse().map(Some).map_err(|source| SessionError::WorkspaceName { source })
-            }
+            None if by_default => workspace_id(id).map(Some),
             named => Ok(named),
         }
     }
@@ -321,6 +319,11 @@ pub(crate) fn random_number() -> std::io::Result<u64> {
     let mut bytes = [0_u8; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+/// The workspace that is called as a session is.
+pub(super) fn workspace_id(id: &SessionId) -> Result<WorkspaceId, SessionError> {
+    id.as_str().parse().map_err(|source| SessionError::WorkspaceName { source })
 }
 
 pub(super) fn draw_id() -> Result<SessionId, SessionError> {

@@ -9,12 +9,12 @@ use sandkasten_api::id::SessionId;
 use sandkasten_api::label::Labels;
 use sandkasten_api::session::AcquireSource;
 use sandkasten_image::{Image, ImageName};
-use sandkasten_isolation::plan::{UidRange, WORKSPACE_DIRECTORY};
+use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 use sha2::{Digest, Sha256};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use super::create::draw_id;
+use super::create::{draw_id, workspace_id};
 use super::live::until_hang_up;
 use super::{Inner, Keep, LiveSession, NewSession, RUNNER, SessionError, Sessions, expiry, now, plan};
 use crate::idempotency::KeptAnswer;
@@ -71,12 +71,21 @@ impl Sessions {
     pub(super) fn take_idle(&self, new: &NewSession) -> Option<IdleSandbox> {
         let config = &self.inner.config;
         let name: ImageName = new.image.as_deref().unwrap_or(&config.default_image).parse().ok()?;
-        if self.inner.has_workspace(new) || !self.pool(|pool| pool.has(name.as_str())) {
+        if !self.pool(|pool| pool.has(name.as_str())) || !self.inner.is_for_pool(new) {
             return None;
         }
-        while let Some(idle) = self.pool(|pool| pool.take(name.as_str())) {
+        while let Some(mut idle) = self.pool(|pool| pool.take(name.as_str())) {
             if idle.session.process.is_alive() && self.inner.is_current(&name, &idle) {
-                return Some(idle);
+                match self.inner.name_workspace(&mut idle.session, new) {
+                    Ok(()) => return Some(idle),
+                    // Somebody else has come by the name meanwhile. A session that is made for it can share it, or says what is wrong.
+                    Err(error) => {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::debug!(error, "a workspace of the pool got no name");
+                        self.discard(idle);
+                        return None;
+                    }
+                }
             }
             self.discard(idle);
         }
@@ -211,6 +220,11 @@ impl Sessions {
         drop(taken);
         let session = Arc::new(*session);
         self.tear_down(&session).await?;
+        if self.inner.config.workspace.is_for_every_session() {
+            let (workspaces, own) = (self.inner.workspaces.clone(), workspace_id(&session.id)?);
+            let removed = tokio::task::spawn_blocking(move || workspaces.remove_idle(&own)).await;
+            removed.map_err(|source| SessionError::Task { source })??;
+        }
         Ok(self.inner.store.forget_idle(&session.id).await?)
     }
 
@@ -275,9 +289,24 @@ impl LiveSession {
 }
 
 impl Inner {
-    /// Whether a session gets a workspace. No sandbox of the pool has one.
-    fn has_workspace(&self, new: &NewSession) -> bool {
-        new.workspace.is_some() || self.config.workspace.is_for_every_session()
+    /// Whether a sandbox of the pool can become such a session: where every session has a workspace, they have one without a name,
+    /// which can get any that is free; elsewhere they have none.
+    fn is_for_pool(&self, new: &NewSession) -> bool {
+        match &new.workspace {
+            None => true,
+            Some(name) => self.config.workspace.is_for_every_session() && self.workspaces.is_free(name),
+        }
+    }
+
+    /// Gives the workspace of a sandbox of the pool its name, where it has one.
+    fn name_workspace(&self, session: &mut LiveSession, new: &NewSession) -> Result<(), SessionError> {
+        if self.config.workspace.is_for_every_session() {
+            let own = workspace_id(&session.id)?;
+            let name = new.workspace.clone().unwrap_or_else(|| own.clone());
+            self.workspaces.name_idle(&own, &name)?;
+            session.workspace = Some(name);
+        }
+        Ok(())
     }
 
     /// Whether the image of a sandbox has still the content that it was made from.
@@ -294,7 +323,19 @@ impl Inner {
             name: None,
             labels: Labels::default(),
         };
-        let session = self.start(draw_id()?, image, nobodys, None)?;
+        let id = draw_id()?;
+        let session = if self.config.workspace.is_for_every_session() {
+            let workspace = self.workspaces.make_idle(&workspace_id(&id)?)?;
+            match self.start(id.clone(), image, nobodys, Some(&workspace)) {
+                Ok(session) => session,
+                Err(error) => {
+                    self.workspaces.remove_idle(workspace.id())?;
+                    return Err(error);
+                }
+            }
+        } else {
+            self.start(id, image, nobodys, None)?
+        };
         let recipe = self.recipe(image);
         match session.process.started() {
             Ok(runner_started) => Ok(Standing {
@@ -321,6 +362,11 @@ impl Inner {
         if image.digest != row.image_digest || self.recipe(&image) != row.recipe {
             return Err(NotAdopted::Outdated);
         }
+        // It has a name by now where the earlier daemon was killed within a hand-out.
+        let has_workspace = self.config.workspace.is_for_every_session();
+        if has_workspace && !self.workspaces.has_idle(&workspace_id(&row.id)?) {
+            return Err(NotAdopted::Used);
+        }
         let ttl_seconds = self.config.session_ttl_seconds;
         let (session, jobs) = self.adopt_sandbox(row.as_session(ttl_seconds, now()))?;
         if !jobs.is_empty() || session.activity().cwd != WORKSPACE_DIRECTORY {
@@ -346,8 +392,8 @@ impl Inner {
         let limits = plan::limits(&self.config, &defaults);
         let sources: Vec<_> = image.binds.iter().map(|bind| &bind.source).collect();
         let limits = (limits.cpu_millis, limits.memory_bytes, limits.pids);
-        let range = UidRange::default().index();
-        let all = (plan, limits, image.layer_names(), sources, *RUNNER_DIGEST, range);
+        let has_workspace = self.config.workspace.is_for_every_session();
+        let all = (plan, limits, image.layer_names(), sources, *RUNNER_DIGEST, has_workspace);
         let bytes = serde_json::to_vec(&all).expect("numbers, texts and lists of them are JSON");
         Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
