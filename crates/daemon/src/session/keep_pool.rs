@@ -118,12 +118,13 @@ impl Sessions {
         }
     }
 
-    /// Does something for which no idle sandbox may stand on an image: they end before.
+    /// Does something for which no idle sandbox may stand on an image: they end before, and none is made meanwhile.
     pub(crate) async fn without_idle_of<T>(&self, image: &ImageName, work: impl Future<Output = T>) -> T {
+        let _work = self.inner.pool_work.lock().await;
         let idle = self.pool(|pool| pool.extract(image.as_str(), |_| true));
         // A client that goes away must not keep them from their end.
         let sessions = self.clone();
-        let ended = tokio::spawn(async move { sessions.end_all_idle(idle).await });
+        let ended = tokio::spawn(async move { sessions.end_each(idle).await });
         if let Err(error) = ended.await {
             tracing::error!(%error, "sandboxes of the pool are left to the next start");
         }
@@ -185,6 +186,10 @@ impl Sessions {
 
     async fn end_all_idle(&self, idle: Vec<IdleSandbox>) {
         let _work = self.inner.pool_work.lock().await;
+        self.end_each(idle).await;
+    }
+
+    async fn end_each(&self, idle: Vec<IdleSandbox>) {
         for ended in join_all(idle.into_iter().map(|idle| self.end_idle(idle))).await {
             if let Err(error) = ended {
                 let error = &error as &dyn std::error::Error;
