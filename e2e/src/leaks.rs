@@ -1,5 +1,6 @@
 //! What a daemon could leave behind on the host, counted from outside.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -101,6 +102,18 @@ fn listening(run: &Path) -> Vec<PathBuf> {
     let paths = sockets.lines().filter_map(|line| line.split_whitespace().nth(7)).map(PathBuf::from);
     let of_runner = |path: &Path| path.parent().is_some_and(|parent| parent.ends_with("s"));
     paths.filter(|path| path.starts_with(run) && of_runner(path)).collect()
+}
+
+/// The sandboxes whose end a daemon waits for, by the names of their sockets: each has a connection for that, which is made when
+/// the sandbox has been written down.
+pub(crate) fn watched(run: &Path) -> BTreeSet<String> {
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+    let lines = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // The sixth column of a connection is 03; that of a listener is 01.
+    let connected = lines.filter(|columns| columns.get(5) == Some(&"03"));
+    let paths = connected.filter_map(|columns| columns.get(7).map(PathBuf::from));
+    let of_runner = paths.filter(|path| path.parent().is_some_and(|parent| parent == run.join("s")));
+    of_runner.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
 }
 
 /// Where cgroup hierarchies are mounted.

@@ -8,6 +8,7 @@ mod asked;
 mod detached_daemon;
 mod event_reader;
 mod footprint;
+mod idle_sandboxes;
 mod layered_image;
 mod leaks;
 mod patience;

@@ -106,6 +106,20 @@ pub enum AcquireSource {
     Pool,
 }
 
+impl AcquireSource {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Cold, Self::Pool];
+
+    /// Returns the word used on the wire and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Pool => "pool",
+        }
+    }
+}
+
 /// A session as the API shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Session {

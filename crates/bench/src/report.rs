@@ -258,7 +258,7 @@ pub(crate) mod tests {
             rows: vec![
                 measured(Subject::Floor, &[1.0, 1.2]),
                 measured(Subject::ColdCreate, &[3.0, 13.0]),
-                Row::not_measured(Subject::PooledCreate, "the pool is not built yet"),
+                Row::not_measured(Subject::PooledCreate, "the daemon with a pool did not start"),
                 Row::measured(Subject::Destroy, &Samples::failed("no <daemon>"), &circumstances),
                 measured(Subject::StreamIn, &[600.0]),
             ],
@@ -303,7 +303,7 @@ pub(crate) mod tests {
         let json = serde_json::to_value(example()).expect("JSON");
         let pooled = &json["rows"][2];
         assert_eq!((&pooled["status"], &pooled["p50"]), (&json!("not_measured"), &json!(null)));
-        assert_eq!(pooled["reason"], "the pool is not built yet");
+        assert_eq!(pooled["reason"], "the daemon with a pool did not start");
         let failed = &json["rows"][3];
         assert_eq!((&failed["status"], &failed["failures"]), (&json!("failed"), &json!(1)));
         assert_eq!(failed["reason"], "no <daemon>");

@@ -189,6 +189,7 @@ impl Daemon {
         };
         recovery::recover(&sessions).await.map_err(|source| StartError::Recovery { source })?;
         tokio::spawn(reaper::reap(sessions.clone()));
+        tokio::spawn(sessions.clone().keep_pool());
         let server = Server::bind(&config, sessions.clone(), image_requests.clone()).await?;
         Ok(Self { server, sessions, images: image_requests, is_private: false })
     }
@@ -200,7 +201,7 @@ impl Daemon {
     }
 
     /// Serves until `shutdown` completes, then lets running requests end. Sessions live on, and are adopted by the next
-    /// daemon.
+    /// daemon; the pool ends.
     ///
     /// # Errors
     /// [`ServeError`].
@@ -218,6 +219,8 @@ impl Daemon {
             images.end_pulls();
         };
         self.server.serve(shutdown).await?;
+        // Nobody has asked for those; sessions are somebody's.
+        self.sessions.end_pool().await;
         self.sessions.settle().await;
         self.sessions.clear_next_berth();
         if self.is_private {

@@ -79,8 +79,12 @@ async fn used(config: &Config) -> Result<Used, ImageUsageError> {
     let mut used = Used { images: BTreeSet::new(), layers: Some(BTreeSet::new()) };
     for database in databases(config)? {
         let store = Store::open(&database, 1).await?;
-        let running = store.running().await;
+        let (running, idle) = (store.running().await, store.idle().await);
         store.close().await;
+        // Those of the pool keep no image from being removed: they are ended when it has gone.
+        if let Some(layers) = &mut used.layers {
+            layers.extend(idle?.into_iter().flat_map(|row| row.layers));
+        }
         for row in running? {
             used.images.insert(row.image);
             used.layers = used.layers.zip(row.layers).map(|(mut all, layers)| {

@@ -15,6 +15,7 @@ mod images;
 mod log_file;
 mod loopback_daemon;
 mod places;
+mod pool;
 mod presence;
 mod private_daemon;
 mod reaper;

@@ -87,6 +87,8 @@ impl PrivateDaemon {
     pub async fn start(mut config: Config) -> Result<Self, StartPrivateError> {
         let run = Serving::new_directory(&config);
         let socket = run.join("api.sock");
+        // It lives for one command.
+        config.pool.enabled = false;
         config.listen = ListenAddress::unix(&socket)
             .map_err(|source| StartPrivateError::Socket { run: run.clone(), source })?;
         let (serving, _) = Serving::start(config, run).await?;

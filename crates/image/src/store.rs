@@ -251,6 +251,12 @@ impl ImageStore {
         }
     }
 
+    /// Returns the directory in which a file comes, goes or is replaced whenever an image does.
+    #[must_use]
+    pub fn manifest_directory(&self) -> &Path {
+        &self.images
+    }
+
     pub(crate) fn lock_file(&self) -> &Path {
         &self.lock_file
     }

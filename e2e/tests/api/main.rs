@@ -8,6 +8,7 @@ mod files;
 mod health;
 mod idempotency;
 mod images;
+mod pool;
 mod processes;
 mod request_bodies;
 mod session_events;

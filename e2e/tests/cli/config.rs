@@ -117,6 +117,7 @@ fn the_configuration_of_a_daemon_is_valid_and_shown_without_its_key() {
             ("defaults.exec_mode", "stateful"),
             ("defaults.shell_prefer", "bash"),
             ("pool.enabled", "false"),
+            ("pool.max", "8"),
             ("workspace.enabled", "false"),
             ("security.seccomp", "strict"),
             ("dashboard.enabled", "false"),

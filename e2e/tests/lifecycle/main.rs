@@ -6,4 +6,5 @@ mod data_directory;
 mod destroy;
 mod expiry;
 mod interrupted_create;
+mod pool;
 mod restart;

@@ -145,7 +145,7 @@ mod tests {
         let page = html(&example()).expect("a page");
         for word in [
             "cold create",
-            "the pool is not built yet",
+            "the daemon with a pool did not start",
             "first failure: no &lt;daemon&gt;",
             "bwrap",
             "600 MB/s",

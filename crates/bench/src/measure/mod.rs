@@ -7,6 +7,7 @@ mod files;
 mod floor;
 mod memory;
 mod parallel;
+mod pooled;
 mod resident;
 mod sessions;
 
@@ -70,14 +71,15 @@ pub(crate) struct Bench<'a> {
 
 type Measured = Vec<(Subject, Samples)>;
 
-/// Measures a daemon, and what it is compared with. `progress` is told what is being done. May be dropped at any time: what it
-/// has made ends with the daemon.
+/// Measures a daemon, and what it is compared with. `pooled` makes the command of a daemon like it that has a pool of so many sandboxes of
+/// an image. `progress` is told what is being done. May be dropped at any time: what it has made ends with the daemons.
 ///
 /// # Errors
 /// That of the first create, which says more than a report of nothing but failures. Later ones are counted.
 pub async fn measure(
     daemon: &DaemonProcess,
     settings: &Settings,
+    pooled: &(dyn Fn(&str, usize) -> std::process::Command + Sync),
     progress: &(dyn Fn(&str) + Sync),
 ) -> Result<Report, RequestError> {
     let bench = Bench {
@@ -103,6 +105,10 @@ pub async fn measure(
         tokio::time::sleep(REST).await;
         measured.extend(bench.rows_of(group).await);
     }
+    let pooled = match settings.groups.contains(&Subject::PooledCreate.group()) {
+        true => Some(pooled::creates(&bench, pooled(&image, pooled::READY)).await),
+        false => None,
+    };
     let mut density = Vec::new();
     if settings.groups.contains(&Group::Density) {
         let (steps, teardown) = density::density(&bench, &circumstances).await;
@@ -113,7 +119,7 @@ pub async fn measure(
         version: env!("CARGO_PKG_VERSION"),
         machine,
         image,
-        rows: rows(&measured, settings, &circumstances),
+        rows: rows(&measured, pooled.as_ref(), &circumstances),
         density,
         peers: Vec::new(),
     };
@@ -122,13 +128,21 @@ pub async fn measure(
 }
 
 /// Puts what was measured into the order of the report.
-fn rows(measured: &Measured, settings: &Settings, circumstances: &Circumstances) -> Vec<Row> {
+fn rows(
+    measured: &Measured,
+    pooled: Option<&Result<Samples, String>>,
+    circumstances: &Circumstances,
+) -> Vec<Row> {
     let mut rows = Vec::new();
     for subject in Subject::ALL {
         if let Some((_, samples)) = measured.iter().find(|(of, _)| *of == subject) {
             rows.push(Row::measured(subject, samples, circumstances));
-        } else if subject == Subject::PooledCreate && settings.groups.contains(&subject.group()) {
-            rows.push(Row::not_measured(subject, "the pool is not built yet"));
+        }
+        if let (Subject::PooledCreate, Some(pooled)) = (subject, pooled) {
+            rows.push(match pooled {
+                Ok(samples) => Row::measured(subject, samples, circumstances),
+                Err(reason) => Row::not_measured(subject, reason),
+            });
         }
     }
     rows
@@ -258,39 +272,34 @@ pub(crate) async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
-    use super::{Settings, rows};
+    use super::rows;
     use crate::budget::Circumstances;
-    use crate::group::Group;
     use crate::report::Status;
     use crate::samples::Samples;
     use crate::subject::Subject;
 
     #[test]
-    fn rows_are_in_order_and_what_is_not_built_has_one_where_it_was_asked_for() {
+    fn rows_are_in_order_and_what_could_not_be_measured_says_why_where_it_was_asked_for() {
         let measured = vec![
             (Subject::Destroy, Samples::from_iter([2.0])),
             (Subject::ColdCreate, Samples::from_iter([3.0])),
         ];
         let circumstances = Circumstances { floor: Some(1.0), memory_sessions: 0, sessions: 0 };
-        let settings = |groups: &[Group]| Settings {
-            samples: 1,
-            cycles: 1,
-            sessions: 1,
-            groups: BTreeSet::from_iter(groups.iter().copied()),
-            image: None,
-        };
-        let with = rows(&measured, &settings(&[Group::Sessions]), &circumstances);
-        let found: Vec<_> = with.iter().map(|row| (row.subject, row.status)).collect();
-        assert_eq!(
-            found,
-            [
-                (Subject::ColdCreate, Status::Measured),
-                (Subject::PooledCreate, Status::NotMeasured),
-                (Subject::Destroy, Status::Measured)
-            ]
-        );
-        assert_eq!(rows(&Vec::new(), &settings(&[Group::Cpu]), &circumstances), []);
+        for (pooled, status) in [
+            (Ok(Samples::from_iter([0.5])), Status::Measured),
+            (Err("no daemon".to_owned()), Status::NotMeasured),
+        ] {
+            let with = rows(&measured, Some(&pooled), &circumstances);
+            let found: Vec<_> = with.iter().map(|row| (row.subject, row.status)).collect();
+            assert_eq!(
+                found,
+                [
+                    (Subject::ColdCreate, Status::Measured),
+                    (Subject::PooledCreate, status),
+                    (Subject::Destroy, Status::Measured)
+                ]
+            );
+        }
+        assert_eq!(rows(&Vec::new(), None, &circumstances), []);
     }
 }

@@ -118,6 +118,12 @@ impl Admission {
         self.move_on(&mut state);
     }
 
+    /// How many sessions there are, with those that are being made.
+    pub(crate) fn sessions(&self) -> usize {
+        let state = self.state();
+        state.live + state.under_way
+    }
+
     /// Whether creates are under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.state().under_way > 0

@@ -180,6 +180,14 @@ impl Config {
         self.data_dir.join("run")
     }
 
+    /// Returns what of the pool can be handed out: no image that no session may use.
+    #[must_use]
+    pub fn kept_ready(&self) -> PoolConfig {
+        let mut pool = self.pool.clone();
+        pool.images.retain(|image, _| self.allows_image_name(image));
+        pool
+    }
+
     /// Tells whether sessions may use an image of this name, perhaps one content of it alone.
     #[must_use]
     pub fn allows_image_name(&self, name: &str) -> bool {

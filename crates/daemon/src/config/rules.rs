@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 use super::api_key::ApiKey;
 use super::automatic::Automatic;
 use super::defaults::{ExecMode, NetworkMode};
+use super::pool::MOST_READY;
 
 /// Declares an enum whose values are written as fixed words, in files, in the environment and in listings.
 macro_rules! keyword_enum {
@@ -127,6 +128,11 @@ pub(super) fn mirrors(mirrors: &BTreeMap<String, Vec<String>>, _: &()) -> garde:
 
 pub(super) fn image_name(name: &str, _: &()) -> garde::Result {
     ensure(name.parse::<ImageName>().is_ok(), "is no image name")
+}
+
+pub(super) fn pooled_images(images: &BTreeMap<String, u32>, _: &()) -> garde::Result {
+    ensure(images.keys().all(|name| name.parse::<ImageName>().is_ok()), "has a key that is no image name")?;
+    ensure(images.values().all(|count| *count <= MOST_READY), "has a number that is too high")
 }
 
 pub(super) fn image_patterns<T>(settings: &BTreeMap<String, T>, _: &()) -> garde::Result {

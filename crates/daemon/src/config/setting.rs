@@ -282,14 +282,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting!(
         "pool.enabled",
         "SANDKASTEN_POOL_ENABLED",
-        "false",
+        "true or false",
         |c| c.pool.enabled.to_string(),
         |c, text| parse_into(&mut c.pool.enabled, text, BOOLEAN)
     ),
     setting!(
         "pool.images",
         "SANDKASTEN_POOL_IMAGES",
-        "image names, each with a whole number (python: 2; in the environment python=2,node=1)",
+        "image names, each with a whole number of at most 1000 (python: 2; in the environment python=2,node=1)",
         |c| list(&c.pool.images.iter().map(|(image, count)| format!("{image}={count}")).collect::<Vec<_>>()),
         |c, text| {
             let pairs = split(text).into_iter().map(|pair| {
@@ -299,6 +299,13 @@ pub(super) const SETTINGS: &[Setting] = &[
             c.pool.images = pairs.collect::<Option<_>>().ok_or("is no list of image=count")?;
             Ok(())
         }
+    ),
+    setting!(
+        "pool.max",
+        "SANDKASTEN_POOL_MAX",
+        "a whole number, 0 to 1000",
+        |c| c.pool.max.to_string(),
+        |c, text| parse_into(&mut c.pool.max, text, WHOLE)
     ),
     setting!(
         "workspace.enabled",

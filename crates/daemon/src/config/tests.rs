@@ -27,13 +27,13 @@ fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn load(text: &str) -> Result<Config, LoadConfigError> {
+pub(super) fn load(text: &str) -> Result<Config, LoadConfigError> {
     let files = Files::new();
     Config::load(Some(&files.write("sandkasten.yaml", 0o600, text)), &env(&[]))
 }
 
 /// Loads what must be refused and returns the message without the directory.
-fn refusal(text: &str) -> String {
+pub(super) fn refusal(text: &str) -> String {
     let error = load(text).expect_err(text).to_string();
     let name = error.find("sandkasten.yaml").expect("the file is named");
     error[name..].to_owned()
@@ -277,12 +277,10 @@ fn what_is_not_built_yet_is_refused_by_name() {
         ("defaults: {network_mode: bridge}", "defaults.network_mode: `bridge` is not built yet"),
         ("defaults: {network_mode: host}", "defaults.network_mode: `host` is not built yet"),
         ("defaults: {exec_mode: stateless}", "defaults.exec_mode: `stateless` is not built yet"),
-        ("pool: {enabled: true}", "pool.enabled: `true` is not built yet: remove the key or set it to false"),
         ("dashboard: {enabled: true}", "dashboard.enabled: `true` is not built yet"),
     ] {
         assert!(refusal(text).contains(expected), "{}", refusal(text));
     }
-    assert!(load("pool: {enabled: false, images: {python: 2}}").is_ok());
 }
 
 #[test]

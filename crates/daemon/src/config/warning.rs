@@ -37,6 +37,15 @@ pub enum ConfigWarning {
     /// Sessions are to have workspaces, but there are none.
     #[error("workspace.persist_by_default is without effect as long as workspace.enabled is false")]
     PersistWithoutWorkspaces,
+    /// The pool has nothing to keep ready.
+    #[error("pool.enabled is without effect as long as pool.images is empty")]
+    PoolWithoutImages,
+    /// No request may have what the pool would keep ready.
+    #[error("pool.images has `{image}`, which is not in allowed_images: none of it is kept ready")]
+    PooledImageNotAllowed {
+        /// The image.
+        image: String,
+    },
 }
 
 impl Config {
@@ -58,6 +67,14 @@ impl Config {
         }
         if self.workspace.persist_by_default && !self.workspace.enabled {
             warnings.push(ConfigWarning::PersistWithoutWorkspaces);
+        }
+        if self.pool.enabled {
+            if self.pool.images.is_empty() {
+                warnings.push(ConfigWarning::PoolWithoutImages);
+            }
+            let forbidden = self.pool.images.keys().filter(|image| !self.allows_image_name(image));
+            warnings
+                .extend(forbidden.map(|image| ConfigWarning::PooledImageNotAllowed { image: image.clone() }));
         }
         warnings
     }

@@ -19,6 +19,14 @@ pub struct WorkspaceConfig {
     pub min_free_mb: u64,
 }
 
+impl WorkspaceConfig {
+    /// Whether every session has a workspace that outlives it.
+    #[must_use]
+    pub const fn is_for_every_session(&self) -> bool {
+        self.enabled && self.persist_by_default
+    }
+}
+
 impl Default for WorkspaceConfig {
     fn default() -> Self {
         Self { enabled: false, persist_by_default: false, min_free_mb: 1_024 }

@@ -1,10 +1,9 @@
 //! At start: compares what the store says with what the kernel has, adopts what lives and cleans what does not.
 //!
-//! After it has run, every sandbox of this daemon is a session of its, and nothing else of an earlier daemon is left:
+//! After it has run, every sandbox of this daemon is a session of its or in its pool, and nothing else of an earlier daemon is left:
 //! no process, cgroup or socket.
 
 pub(crate) mod abandoned;
-mod adopt;
 mod orphans;
 
 use sandkasten_api::session::SessionStatus;
@@ -50,11 +49,8 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
     let rows = sessions.store().running().await?;
     let written_down = rows.len();
     for row in rows {
-        let (id, service) = (row.id.clone(), sessions.clone());
-        let outcome = tokio::task::spawn_blocking(move || adopt::adopt(&service, row))
-            .await
-            .map_err(|source| RecoveryError::Task { source })?;
-        match outcome {
+        let id = row.id.clone();
+        match sessions.reopen(row).await {
             Ok((session, jobs)) => {
                 sessions.resume(&session, jobs).await;
                 sessions.adopt(session);
@@ -67,6 +63,7 @@ pub(crate) async fn recover(sessions: &Sessions) -> Result<(), RecoveryError> {
             }
         }
     }
+    sessions.adopt_pool().await?;
     let service = sessions.clone();
     tokio::task::spawn_blocking(move || {
         orphans::clean(&service)?;

@@ -11,15 +11,17 @@ use sandkasten_isolation::plan::UidRange;
 use super::RecoveryError;
 use crate::session::Sessions;
 
-/// Kills runners that belong to no session, then removes cgroups and sockets without one. Blocking.
+/// Kills runners that belong to no session and are not in the pool, then removes cgroups and sockets without one. Blocking.
 ///
 /// # Errors
 /// [`RecoveryError`], for the first thing that stays.
 pub(super) fn clean(sessions: &Sessions) -> Result<(), RecoveryError> {
-    let live = sessions.all();
+    let (live, idle) = (sessions.all(), sessions.idle_sandboxes());
     let (layout, instance) = (sessions.layout(), sessions.places().instance.as_str());
-    let runners: BTreeSet<i32> = live.iter().map(|session| session.process.pid()).collect();
-    let names: BTreeSet<&str> = live.iter().map(|session| session.id.as_str()).collect();
+    let mut runners: BTreeSet<i32> = live.iter().map(|session| session.process.pid()).collect();
+    let mut names: BTreeSet<&str> = live.iter().map(|session| session.id.as_str()).collect();
+    runners.extend(idle.iter().map(|(runner, _)| runner));
+    names.extend(idle.iter().map(|(_, id)| id.as_str()));
     end_sandboxes(layout, instance, &runners, &names)?;
     let directory = &sessions.places().sockets;
     for entry in fs::read_dir(directory).map_err(PathError::of("list", directory))? {

@@ -94,7 +94,11 @@ impl Inner {
         self.next_berth.take().map_or_else(|| self.make_berth(), Ok)
     }
 
-    fn make_berth(&self) -> Result<Berth, SessionError> {
+    /// Makes one. Blocking.
+    ///
+    /// # Errors
+    /// What could not be made; nothing of it is left then.
+    pub(super) fn make_berth(&self) -> Result<Berth, SessionError> {
         let id = draw_id()?;
         let lease = self.leases.take()?;
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());

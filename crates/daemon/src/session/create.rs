@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::os::fd::AsFd;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::label::Labels;
 use sandkasten_api::name::SessionName;
-use sandkasten_api::session::{Session, SessionStatus};
+use sandkasten_api::session::{AcquireSource, Session, SessionStatus};
 use sandkasten_image::{HeldLayers, Image, ImageName, ResolveImageError};
-use sandkasten_isolation::host::{LaunchRequest, Launched, RootDirectory, ShellStart, launch};
+use sandkasten_isolation::host::{LaunchRequest, Launched, PathError, RootDirectory, ShellStart, launch};
 use sandkasten_isolation::plan::WORKSPACE_DIRECTORY;
 use sandkasten_protocol::MAIN_SHELL;
 
@@ -60,7 +61,12 @@ impl Sessions {
     ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
         let admitted = self.inner.admission.admit(patience).await?;
         let sessions = self.clone();
-        let made = tokio::spawn(async move { sessions.make(new, keep, admitted).await });
+        let made = tokio::spawn(async move {
+            let made = sessions.make(new, keep, admitted).await;
+            // What it took from the pool is to be replaced, and making that waits for creates.
+            sessions.inner.pool_changed.notify_one();
+            made
+        });
         made.await.map_err(|source| SessionError::Task { source })?
     }
 
@@ -71,6 +77,10 @@ impl Sessions {
         admitted: admission::Turn,
     ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
         let _name = self.reserve_name(new.name.as_ref(), None)?;
+        if let Some(idle) = self.take_idle(&new) {
+            return self.hand_out(idle, new, keep, admitted).await;
+        }
+        self.make_room().await?;
         let inner = Arc::clone(&self.inner);
         // The layers are held until the record says that the session stands on them.
         let (made, layers, _held) = tokio::task::spawn_blocking(move || {
@@ -84,60 +94,84 @@ impl Sessions {
             let session = Arc::clone(&session);
             tokio::task::spawn_blocking(move || boot.finish(&session));
         }
-        let answer = keep.as_ref().map(|keep| (keep.answer)(&keep.turn, &session.describe()));
-        if let Err(error) = self.write_down(&session, layers, answer.as_ref()).await {
-            let undone = self.tear_down(&session).await;
-            return Err(match undone {
-                Ok(()) => error,
-                Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo) },
-            });
-        }
+        let started = session.process.started();
+        let answer = self.write_down(&session, started, layers, keep.as_ref()).await?;
         admitted.become_session();
-        self.make_known(Arc::clone(&session));
+        self.make_known(&session);
+        self.watch_end(Arc::clone(&session));
         self.make_next_berth();
+        self.pool(|pool| pool.end_pause(&session.image, Instant::now()));
         Ok((session, answer))
     }
 
-    async fn write_down(
+    /// Writes a sandbox that stands down as a session, with the answer that is kept. `started` is when its runner did.
+    ///
+    /// # Errors
+    /// [`SessionError`]; nothing of the sandbox is left then.
+    pub(super) async fn write_down(
         &self,
-        session: &LiveSession,
+        session: &Arc<LiveSession>,
+        started: Result<u64, PathError>,
         layers: Vec<String>,
-        answer: Option<&KeptAnswer>,
-    ) -> Result<(), SessionError> {
+        keep: Option<&Keep>,
+    ) -> Result<Option<KeptAnswer>, SessionError> {
         let described = session.describe();
-        let row = SessionRow {
-            id: session.id.clone(),
-            image: session.image.clone(),
-            layers: Some(layers),
-            status: SessionStatus::Running,
-            cwd: described.cwd,
-            ttl_seconds: described.ttl_seconds,
-            created_at: session.created_at,
-            last_activity: session.created_at,
-            expires_at: described.expires_at,
-            uid_range: session.range.index(),
-            runner_pid: session.process.pid(),
-            runner_started: session.process.started()?,
-            landlock_abi: session.landlock_abi,
-            workspace_id: session.workspace.clone(),
-            name: described.name,
-            labels: described.labels,
-            reason: None,
+        let answer = keep.map(|keep| (keep.answer)(&keep.turn, &described));
+        let written = match started {
+            Ok(started) => {
+                let row = record(session, described, started, layers);
+                self.inner.store.insert(&row, answer.as_ref()).await.map_err(SessionError::from)
+            }
+            Err(error) => Err(error.into()),
         };
-        Ok(self.inner.store.insert(&row, answer).await?)
+        match written {
+            Ok(()) => Ok(answer),
+            Err(error) => Err(self.undo(error, session).await),
+        }
+    }
+
+    /// Ends a sandbox whose making has failed, and says why it has.
+    pub(super) async fn undo(&self, error: SessionError, session: &Arc<LiveSession>) -> SessionError {
+        match self.tear_down(session).await {
+            Ok(()) => error,
+            Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo) },
+        }
+    }
+}
+
+fn record(session: &LiveSession, described: Session, started: u64, layers: Vec<String>) -> SessionRow {
+    SessionRow {
+        id: described.id,
+        image: described.image,
+        layers: Some(layers),
+        status: SessionStatus::Running,
+        cwd: described.cwd,
+        ttl_seconds: described.ttl_seconds,
+        created_at: session.created_at,
+        last_activity: session.created_at,
+        expires_at: described.expires_at,
+        uid_range: session.range.index(),
+        runner_pid: session.process.pid(),
+        runner_started: started,
+        landlock_abi: session.landlock_abi,
+        workspace_id: described.workspace_id,
+        name: described.name,
+        labels: described.labels,
+        reason: None,
+        acquire_source: described.acquire_source,
     }
 }
 
 /// A session whose sandbox stands.
-struct Made {
-    session: LiveSession,
+pub(super) struct Made {
+    pub(super) session: LiveSession,
     /// What is left of the start of its shell.
-    boot: Option<ShellBoot>,
+    pub(super) boot: Option<ShellBoot>,
 }
 
 impl Inner {
     /// Finds the image, if sessions may use it. Blocking.
-    fn resolve(&self, name: &str) -> Result<(Image, HeldLayers), SessionError> {
+    pub(super) fn resolve(&self, name: &str) -> Result<(Image, HeldLayers), SessionError> {
         let parsed: ImageName =
             name.parse().map_err(|error| SessionError::Image { reason: format!("{error}") })?;
         if !self.config.allows_image_name(parsed.as_str()) {
@@ -185,16 +219,14 @@ impl Inner {
         id: &SessionId,
         named: Option<WorkspaceId>,
     ) -> Result<Option<WorkspaceId>, SessionError> {
-        let by_default = self.config.workspace.enabled && self.config.workspace.persist_by_default;
+        let by_default = self.config.workspace.is_for_every_session();
         match named {
-            None if by_default => {
-                id.as_str().parse().map(Some).map_err(|source| SessionError::WorkspaceName { source })
-            }
+            None if by_default => workspace_id(id).map(Some),
             named => Ok(named),
         }
     }
 
-    fn start(
+    pub(super) fn start(
         &self,
         berth: Berth,
         image: &Image,
@@ -216,6 +248,7 @@ impl Inner {
             image: image.name.as_str().to_owned(),
             defaults,
             created_at: now,
+            acquire_source: AcquireSource::Cold,
             landlock_abi: launched.landlock_abi,
             cgroup,
             process: launched.process,
@@ -298,6 +331,11 @@ pub(crate) fn random_number() -> std::io::Result<u64> {
     let mut bytes = [0_u8; 8];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
     Ok(u64::from_be_bytes(bytes))
+}
+
+/// The workspace that is called as a session is.
+pub(super) fn workspace_id(id: &SessionId) -> Result<WorkspaceId, SessionError> {
+    id.as_str().parse().map_err(|source| SessionError::WorkspaceName { source })
 }
 
 pub(super) fn draw_id() -> Result<SessionId, SessionError> {

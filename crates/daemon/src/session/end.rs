@@ -83,6 +83,8 @@ impl Sessions {
         if self.change_live(|live| live.remove(&session.id)).is_some() {
             self.inner.admission.session_left();
         }
+        // There may be room for another one now.
+        self.inner.pool_changed.notify_one();
         self.inner.events.publish(event);
         torn_down?;
         Ok(noted?)

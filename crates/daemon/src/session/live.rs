@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +39,7 @@ pub(crate) struct LiveSession {
     /// What is configured for sessions of its image.
     pub(crate) defaults: DefaultsConfig,
     pub(crate) created_at: Timestamp,
+    pub(crate) acquire_source: AcquireSource,
     pub(crate) landlock_abi: u32,
     pub(crate) cgroup: SessionCgroup,
     /// PID 1 of the sandbox.
@@ -116,6 +117,7 @@ impl LiveSession {
             image: row.image,
             defaults,
             created_at: row.created_at,
+            acquire_source: row.acquire_source,
             landlock_abi: row.landlock_abi,
             cgroup,
             process,
@@ -177,7 +179,7 @@ impl LiveSession {
             created_at: self.created_at,
             ttl_seconds: activity.ttl_seconds,
             expires_at: activity.expires_at,
-            acquire_source: AcquireSource::Cold,
+            acquire_source: self.acquire_source,
             last_activity: None,
             isolation: None,
         }
@@ -237,26 +239,48 @@ impl LiveSession {
         (note == UseNote::Pending).then(|| (activity.cwd.clone(), activity.last_activity))
     }
 
-    /// Returns when the sandbox has ended, for whatever reason: its PID 1 then has, and its process descriptor becomes readable.
+    /// Returns when the sandbox has ended, for whatever reason.
     pub(crate) async fn ended(&self) {
-        if let Err(error) = self.descriptor_is_readable().await {
-            tracing::error!(session = %self.id, %error, "a sandbox cannot be watched; its crash will go unseen");
-            std::future::pending::<()>().await;
+        match EndWatch::of(&self.process) {
+            Ok(watch) => watch.ended().await,
+            Err(error) => {
+                tracing::error!(session = %self.id, %error, "a sandbox cannot be watched; its crash will go unseen");
+                std::future::pending().await
+            }
         }
     }
 
-    async fn descriptor_is_readable(&self) -> io::Result<()> {
-        let descriptor = self.process.as_fd().try_clone_to_owned()?;
+    pub(super) fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the end of a sandbox: that of its PID 1, upon which its process descriptor becomes readable (pidfd_open(2), since
+/// Linux 5.3).
+#[derive(Debug)]
+pub(super) struct EndWatch(AsyncFd<OwnedFd>);
+
+impl EndWatch {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// The kernel's, where there is no descriptor left.
+    pub(super) fn of(process: &SandboxProcess) -> io::Result<Self> {
+        let descriptor = process.as_fd().try_clone_to_owned()?;
         #[expect(
             deprecated,
             reason = "its successor is unsafe, for descriptors that are not owned; this one is"
         )]
         let watched = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
-        watched.readable().await.map(drop)
+        Ok(Self(watched))
     }
 
-    pub(super) fn activity(&self) -> MutexGuard<'_, Activity> {
-        self.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns when it has ended.
+    pub(super) async fn ended(&self) {
+        if self.0.readable().await.is_err() {
+            // The daemon is ending.
+            std::future::pending::<()>().await;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sessions: the service behind the API. Knows sandboxes, images and the store; must not know HTTP.
 
+mod adopt;
 mod archive;
 mod berth;
 mod crash;
@@ -15,8 +16,10 @@ mod file_watch;
 mod files;
 mod force;
 mod glob;
+mod idle_sandbox;
 mod job;
 mod jobs;
+mod keep_pool;
 mod link;
 mod listing;
 mod live;
@@ -51,12 +54,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use jiff::Timestamp;
 use sandkasten_api::id::SessionId;
 use sandkasten_api::name::SessionName;
-use sandkasten_api::session::{AcquireSource, Session, SessionIsolation, SessionStats, SessionStatus};
+use sandkasten_api::session::{Session, SessionIsolation, SessionStats, SessionStatus};
 use sandkasten_image::ImageStore;
 use sandkasten_isolation::host::cgroup::Layout;
 use sandkasten_isolation::host::{LEASE_DIRECTORY, RunnerImage, UidLeases};
 use sandkasten_isolation::report::Enforced;
 use sandkasten_isolation::seccomp::Instruction;
+use sandkasten_protocol::JobState;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::Admission;
@@ -64,6 +68,7 @@ use crate::config::Config;
 use crate::daemon::StartError;
 use crate::idempotency::Idempotency;
 use crate::places::Places;
+use crate::pool::Pool;
 use crate::store::{SessionRow, Store};
 use crate::workspace::Workspaces;
 
@@ -95,6 +100,7 @@ pub(crate) use verdict::parse_signal;
 pub(crate) use workspace_files::{MissingWorkspace, WorkspaceFiles};
 
 use file_watch::WatchLimits;
+use idle_sandbox::IdleSandbox;
 use live::UseNote;
 use proven_shells::ProvenShells;
 use workspace_files::WorkspaceTurns;
@@ -134,6 +140,12 @@ struct Inner {
     /// Turns to tear a sandbox down, in order.
     teardowns: Semaphore,
     expiry_changed: Notify,
+    /// Sandboxes that nobody has asked for yet.
+    pool: Mutex<Pool<IdleSandbox>>,
+    /// Is notified when there may be something to be done about the pool.
+    pool_changed: Notify,
+    /// Held by whoever makes or ends sandboxes of the pool in the background.
+    pool_work: tokio::sync::Mutex<()>,
     /// Names that are about to be some session's.
     reserved_names: Mutex<HashSet<SessionName>>,
     idempotency: Idempotency,
@@ -169,6 +181,7 @@ impl Sessions {
             .map_err(|source| StartError::PrepareCgroups { source })?;
         let idempotency = Idempotency::new(store.clone());
         let admission = Admission::new(&config).map_err(|source| StartError::HostMemory { source })?;
+        let pool = Mutex::new(Pool::new(&config.kept_ready()));
         let epoch = create::random_number().map_err(|source| StartError::Random { source })?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -189,6 +202,9 @@ impl Sessions {
                 admission,
                 teardowns: Semaphore::new(end::TEARDOWNS),
                 expiry_changed: Notify::new(),
+                pool,
+                pool_changed: Notify::new(),
+                pool_work: tokio::sync::Mutex::default(),
                 reserved_names: Mutex::default(),
                 idempotency,
                 events: events::Events::new(epoch),
@@ -343,17 +359,36 @@ impl Sessions {
         self.inner.admission.close();
     }
 
+    /// Finds the sandbox of a session that was written down, with the jobs that its runner has.
+    ///
+    /// # Errors
+    /// [`SessionError`] where the sandbox has ended or does not answer; what is left of it is an orphan.
+    pub(crate) async fn reopen(
+        &self,
+        row: SessionRow,
+    ) -> Result<(Arc<LiveSession>, Vec<JobState>), SessionError> {
+        let inner = Arc::clone(&self.inner);
+        let adopted = tokio::task::spawn_blocking(move || inner.adopt_sandbox(row)).await;
+        let (session, jobs) = adopted.map_err(|source| SessionError::Task { source })??;
+        Ok((Arc::new(session), jobs))
+    }
+
+    /// Makes a sandbox that stands known as a session. It is counted already.
+    fn make_known(&self, session: &Arc<LiveSession>) {
+        self.change_live(|live| live.insert(session.id.clone(), Arc::clone(session)));
+        self.inner.expiry_changed.notify_one();
+        self.inner.events.publish(session.state_event(SessionStatus::Running, session.created_at));
+    }
+
     /// Makes an earlier daemon's session known, and watches for its end.
     pub(crate) fn adopt(&self, session: Arc<LiveSession>) {
         self.inner.admission.session_adopted();
-        self.make_known(session);
+        self.make_known(&session);
+        self.watch_end(session);
     }
 
-    /// Makes a sandbox that stands known as a session, and watches for its end. It is counted already.
-    fn make_known(&self, session: Arc<LiveSession>) {
-        self.change_live(|live| live.insert(session.id.clone(), Arc::clone(&session)));
-        self.inner.expiry_changed.notify_one();
-        self.inner.events.publish(session.state_event(SessionStatus::Running, session.created_at));
+    /// Watches for the end of a sandbox under its session.
+    fn watch_end(&self, session: Arc<LiveSession>) {
         let sessions = self.clone();
         tokio::spawn(async move {
             session.ended().await;
@@ -393,7 +428,7 @@ fn describe_row(row: SessionRow) -> Session {
         created_at: row.created_at,
         ttl_seconds: row.ttl_seconds,
         expires_at: row.expires_at,
-        acquire_source: AcquireSource::Cold,
+        acquire_source: row.acquire_source,
         last_activity: Some(row.last_activity),
         isolation: None,
     }

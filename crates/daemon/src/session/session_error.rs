@@ -128,6 +128,12 @@ pub(crate) enum SessionError {
         /// Why.
         source: tokio::task::JoinError,
     },
+    /// The runner of a sandbox cannot be watched.
+    #[error("failed to connect to the runner, to know of its end")]
+    Watch {
+        /// The kernel's reason.
+        source: std::io::Error,
+    },
     /// A thread could not be had.
     #[error("failed to start a thread")]
     Thread {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sandkasten_isolation::host::{SandboxProcess, ShellStart};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::LiveSession;
 use super::shell_slot::ShellSlot;
+use super::{LiveSession, SessionError};
 
 /// A shell that does not take commands yet. It holds the shell's lock, so that commands wait for it in their order.
 #[derive(Debug)]
@@ -28,7 +28,15 @@ impl ShellBoot {
         (slot, boot)
     }
 
-    /// Waits until the shell takes commands. One that takes none is forgotten: the next command asks the runner for another, and is
+    /// Waits until the shell takes commands. Blocking.
+    ///
+    /// # Errors
+    /// [`SessionError::Launch`] where it takes none.
+    pub(super) fn wait(self) -> Result<(), SessionError> {
+        Ok(self.start.wait()?)
+    }
+
+    /// Does the same for a session that is there already. A shell that takes no commands is forgotten: the next command asks the runner for another, and is
     /// told why there is none. Blocking.
     pub(super) fn finish(mut self, session: &LiveSession) {
         let Err(error) = self.start.wait() else { return };

@@ -2,6 +2,7 @@
 //!
 //! The store is the truth about which sessions exist and how they ended; the kernel is the truth about what runs.
 
+mod idle_sandbox;
 mod kept_answer;
 mod row;
 
@@ -16,6 +17,7 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
+pub(crate) use idle_sandbox::IdleSandboxRow;
 pub(crate) use kept_answer::KeptAnswer;
 pub(crate) use row::{SessionChange, SessionRow};
 
@@ -87,10 +89,11 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Writes a new session down, and in the same transaction the answer that is kept for a repeated request.
+    /// Writes a new session down, and in the same transaction the answer that is kept for a repeated request. Its sandbox is none
+    /// of the pool any more then, if it was.
     ///
     /// # Errors
-    /// [`StoreError::Statement`].
+    /// [`StoreError::Statement`], also where it is said to be out of the pool and is not.
     pub(crate) async fn insert(
         &self,
         row: &SessionRow,
@@ -99,8 +102,8 @@ impl Store {
         let failed = |source| StoreError::Statement { action: "write a session", source };
         let insert = sqlx::query(
             "INSERT INTO sessions (id, image, status, cwd, ttl_seconds, created_at, last_activity, expires_at, uid_range, \
-             runner_pid, runner_started, landlock_abi, workspace_id, name, labels, reason, layers) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             runner_pid, runner_started, landlock_abi, workspace_id, name, labels, reason, layers, acquire_source) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(row.id.as_str())
         .bind(&row.image)
@@ -118,7 +121,8 @@ impl Store {
         .bind(row.name.as_ref().map(SessionName::as_str))
         .bind(row::labels_text(&row.labels))
         .bind(&row.reason)
-        .bind(row.layers.as_deref().map(row::layers_text));
+        .bind(row.layers.as_deref().map(row::layers_text))
+        .bind(row.acquire_source.as_str());
         let Some(answer) = answer else {
             return insert.execute(&self.pool).await.map(drop).map_err(failed);
         };

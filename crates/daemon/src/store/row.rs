@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use sandkasten_api::id::{SessionId, WorkspaceId};
 use sandkasten_api::label::Labels;
 use sandkasten_api::name::SessionName;
-use sandkasten_api::session::SessionStatus;
+use sandkasten_api::session::{AcquireSource, SessionStatus};
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
@@ -32,6 +32,7 @@ pub(crate) struct SessionRow {
     pub(crate) labels: Labels,
     /// Why it ended, where there is more to say than the status does.
     pub(crate) reason: Option<String>,
+    pub(crate) acquire_source: AcquireSource,
 }
 
 /// What a client may change of a session, as it is to be.
@@ -79,6 +80,7 @@ impl SessionRow {
             .transpose()?;
         let labels = text("labels")?;
         let (id, status) = (text("id")?, text("status")?);
+        let source = text("acquire_source")?;
         Ok(Self {
             id: id.parse().map_err(|_| StoreError::Corrupt { field: "id", value: id })?,
             image: text("image")?,
@@ -98,6 +100,10 @@ impl SessionRow {
             labels: serde_json::from_str(&labels)
                 .map_err(|_| StoreError::Corrupt { field: "labels", value: labels })?,
             reason: row.try_get("reason").map_err(broken)?,
+            acquire_source: AcquireSource::ALL
+                .into_iter()
+                .find(|known| known.as_str() == source)
+                .ok_or(StoreError::Corrupt { field: "acquire_source", value: source })?,
         })
     }
 }

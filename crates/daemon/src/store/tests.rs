@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 use sandkasten_api::label::Labels;
-use sandkasten_api::session::SessionStatus;
+use sandkasten_api::session::{AcquireSource, SessionStatus};
 
 use sqlx::migrate::Migrate;
 use sqlx::{Connection, SqliteConnection};
 
-use super::{KeptAnswer, SessionChange, SessionRow, Store};
+use super::{IdleSandboxRow, KeptAnswer, SessionChange, SessionRow, Store, StoreError};
 
 pub(crate) fn row(id: &str) -> SessionRow {
     let now = Timestamp::from_millisecond(1_700_000_000_000).expect("a time");
@@ -29,7 +29,48 @@ pub(crate) fn row(id: &str) -> SessionRow {
         name: Some("builder".parse().expect("a name")),
         labels: serde_json::from_str(r#"{"team":"core","a/b":"\"quoted\" = ü"}"#).expect("labels"),
         reason: None,
+        acquire_source: AcquireSource::Cold,
     }
+}
+
+fn idle_row(id: &str) -> IdleSandboxRow {
+    IdleSandboxRow {
+        id: id.parse().expect("an id"),
+        image: "host".into(),
+        image_digest: "sha256:0f".into(),
+        recipe: "a0".into(),
+        layers: vec!["0f".repeat(32)],
+        uid_range: 7,
+        runner_pid: 42,
+        runner_started: u64::MAX,
+        landlock_abi: 6,
+    }
+}
+
+#[tokio::test]
+async fn a_sandbox_of_the_pool_becomes_a_session_once_and_whole() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("test.db");
+    let store = Store::open(&path, 2).await.expect("a store");
+    let (one, other) = (idle_row("00000001-0001"), idle_row("00000001-0002"));
+    store.insert_idle(&one).await.expect("written");
+    store.insert_idle(&other).await.expect("written");
+    assert_eq!(store.running().await.expect("listed"), [], "it is no session yet");
+    assert_eq!(store.find(&one.id).await.expect("looked"), None);
+    let session = SessionRow { acquire_source: AcquireSource::Pool, ..row("00000001-0001") };
+    store.insert(&session, Some(&answer("key"))).await.expect("handed out");
+    store.close().await;
+    let store = Store::open(&path, 2).await.expect("a store");
+    assert_eq!(store.idle().await.expect("listed"), std::slice::from_ref(&other));
+    assert_eq!(store.running().await.expect("listed"), [session]);
+    store.forget_idle(&other.id).await.expect("forgotten");
+    let late = SessionRow { acquire_source: AcquireSource::Pool, ..row("00000001-0002") };
+    let refused = store.insert(&late, Some(&answer("late"))).await.expect_err("it has ended");
+    assert!(matches!(refused, StoreError::Statement { .. }), "{refused}");
+    assert_eq!(store.find(&late.id).await.expect("looked"), None, "nothing of it is written");
+    assert_eq!(store.kept_answer("POST /v1/sessions", "late").await.expect("looked"), None);
+    store.insert(&late, None).await.expect_err("without an answer as well");
+    assert_eq!(store.find(&late.id).await.expect("looked"), None);
 }
 
 #[tokio::test]

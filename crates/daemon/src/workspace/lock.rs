@@ -42,7 +42,20 @@ impl WorkspaceLock {
     }
 
     fn take(directory: &Path, id: &WorkspaceId, operation: FlockOperation) -> Result<Self, WorkspaceError> {
-        let path = directory.join(id.as_str());
+        Self::take_file(directory.join(id.as_str()), id, operation)
+    }
+
+    /// As [`share`](Self::share), of a file that has another name until the workspace gets its own.
+    pub(super) fn share_file(path: PathBuf, id: &WorkspaceId) -> Result<Self, WorkspaceError> {
+        Self::take_file(path, id, FlockOperation::NonBlockingLockShared)
+    }
+
+    /// As [`claim`](Self::claim), of a file that has another name.
+    pub(super) fn claim_file(path: PathBuf, id: &WorkspaceId) -> Result<Self, WorkspaceError> {
+        Self::take_file(path, id, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn take_file(path: PathBuf, id: &WorkspaceId, operation: FlockOperation) -> Result<Self, WorkspaceError> {
         for _ in 0..ATTEMPTS {
             let flags = OFlags::RDONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             let file = rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))

@@ -5,6 +5,7 @@
 
 mod copy;
 mod files;
+mod idle;
 mod lock;
 mod measure;
 mod removal;
@@ -74,7 +75,7 @@ impl Workspaces {
     /// # Errors
     /// [`PlacesError`], also where others than root could get at them.
     pub(crate) fn prepare(&self) -> Result<(), PlacesError> {
-        [self.0.directory.clone(), self.locks(), self.rubbish(), self.unfinished()]
+        [self.0.directory.clone(), self.locks(), self.rubbish(), self.unfinished(), self.idle()]
             .iter()
             .try_for_each(|path| private_directory(path))
     }
@@ -84,6 +85,7 @@ impl Workspaces {
     /// # Errors
     /// The first thing that stays.
     pub(crate) fn clean(&self) -> Result<(), WorkspaceError> {
+        self.clean_idle()?;
         let unfinished = self.unfinished();
         for id in names_in(&unfinished)? {
             // Another daemon on the data directory may be at it.
@@ -327,24 +329,26 @@ impl Workspaces {
     /// Opens the directory of a workspace, and sees that it is its owner's and can be used by them: a daemon may have
     /// died before it gave it away, and a session may have taken its own permission.
     fn open_tree(&self, id: &WorkspaceId) -> Result<OwnedFd, WorkspaceError> {
-        let path = self.path(id);
+        Self::open_tree_at(&self.path(id), id)
+    }
+
+    fn open_tree_at(path: &Path, id: &WorkspaceId) -> Result<OwnedFd, WorkspaceError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let directory = match rustix::fs::open(&path, flags, Mode::empty()) {
+        let directory = match rustix::fs::open(path, flags, Mode::empty()) {
             Err(rustix::io::Errno::NOENT) => return Err(WorkspaceError::NotFound { id: id.clone() }),
-            opened => opened.map_err(PathError::of("open", &path))?,
+            opened => opened.map_err(PathError::of("open", path))?,
         };
-        let status = fstat(&directory).map_err(PathError::of("look at", &path))?;
+        let status = fstat(&directory).map_err(PathError::of("look at", path))?;
         let owner = (status.st_uid, status.st_gid);
         if owner == (0, 0) {
-            fchmod(&directory, Mode::from_raw_mode(0o755))
-                .map_err(PathError::of("set the mode of", &path))?;
+            fchmod(&directory, Mode::from_raw_mode(0o755)).map_err(PathError::of("set the mode of", path))?;
             let ids = (Uid::from_raw(WORKSPACE_OWNER), Gid::from_raw(WORKSPACE_OWNER));
-            fchown(&directory, Some(ids.0), Some(ids.1)).map_err(PathError::of("give away", &path))?;
+            fchown(&directory, Some(ids.0), Some(ids.1)).map_err(PathError::of("give away", path))?;
         } else if owner != (WORKSPACE_OWNER, WORKSPACE_OWNER) {
             return Err(WorkspaceError::Owner { id: id.clone(), owner: owner.0 });
         } else if status.st_mode & 0o700 != 0o700 {
             let mode = Mode::from_raw_mode((status.st_mode & 0o777) | 0o700);
-            fchmod(&directory, mode).map_err(PathError::of("set the mode of", &path))?;
+            fchmod(&directory, mode).map_err(PathError::of("set the mode of", path))?;
         }
         Ok(directory)
     }
@@ -359,6 +363,10 @@ impl Workspaces {
 
     fn unfinished(&self) -> PathBuf {
         self.0.directory.join(".unfinished")
+    }
+
+    fn idle(&self) -> PathBuf {
+        self.0.directory.join(".idle")
     }
 
     fn rubbish(&self) -> PathBuf {

@@ -62,6 +62,7 @@ pub(in crate::http) async fn remove(
     State(state): State<ApiState>,
     PathImage(name): PathImage,
 ) -> Result<Json<Acknowledged>, ApiError> {
-    state.images.remove(name).await?;
+    let idle_of = name.clone();
+    state.sessions.without_idle_of(&idle_of, state.images.remove(name)).await?;
     Ok(Json(Acknowledged { ok: true }))
 }

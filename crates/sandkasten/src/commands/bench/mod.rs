@@ -7,7 +7,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::env;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
@@ -98,7 +98,10 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
     let page = arguments.html.as_deref().map(Page::begin).transpose()?;
     // Before anything is there to be cleaned up.
     let mut interrupts = Interrupts::listen()?;
-    let daemon = DaemonProcess::start(daemon_command(global)?)
+    let program = env::current_exe().map_err(|error| {
+        CliError::ours("cannot measure", &error, "run the binary by its path, with /proc mounted")
+    })?;
+    let daemon = DaemonProcess::start(daemon_command(&program, global, None))
         .await
         .map_err(|error| CliError::ours("cannot measure", &error, "run `sandkasten doctor`"))?;
     let progress = Mutex::new(ProgressLine::new());
@@ -107,8 +110,9 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &BenchArguments) ->
             line.show(|| format!("measuring {what}"));
         }
     };
+    let pooled = |image: &str, ready| daemon_command(&program, global, Some((image, ready)));
     let outcome = tokio::select! {
-        outcome = measure_and_compare(&daemon, &settings, accepted.as_ref(), &say) => Ok(outcome),
+        outcome = measure_and_compare(&daemon, &settings, &pooled, accepted.as_ref(), &say) => Ok(outcome),
         interrupt = interrupts.next() => Err(interrupt),
     };
     drop(progress);
@@ -141,10 +145,11 @@ struct Outcome {
 async fn measure_and_compare(
     daemon: &DaemonProcess,
     settings: &Settings,
+    pooled: &(dyn Fn(&str, usize) -> std::process::Command + Sync),
     accepted: Option<&Accepted>,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Outcome, RequestError> {
-    let report = measure(daemon, settings, say).await?;
+    let report = measure(daemon, settings, pooled, say).await?;
     let Some(accepted) = accepted else { return Ok(Outcome { report, comparison: None }) };
     let mut comparison = compare(&report, accepted, &settings.groups);
     for _ in 0..SECOND_LOOKS {
@@ -152,7 +157,8 @@ async fn measure_and_compare(
         if groups.is_empty() {
             break;
         }
-        let again = measure(daemon, &Settings { groups: groups.clone(), ..settings.clone() }, say).await?;
+        let again =
+            measure(daemon, &Settings { groups: groups.clone(), ..settings.clone() }, pooled, say).await?;
         comparison.take_better(&compare(&again, accepted, &groups));
     }
     Ok(Outcome { report, comparison: Some(comparison) })
@@ -201,17 +207,21 @@ impl BenchArguments {
     }
 }
 
-/// The command that is the daemon: this very binary, with this configuration.
-fn daemon_command(global: &GlobalArguments) -> Result<std::process::Command, CliError> {
-    let program = env::current_exe().map_err(|error| {
-        CliError::ours("cannot measure", &error, "run the binary by its path, with /proc mounted")
-    })?;
+/// The command that is the daemon: this very binary, with this configuration, but for a pool of so many sandboxes of an image, or none.
+fn daemon_command(
+    program: &Path,
+    global: &GlobalArguments,
+    pool: Option<(&str, usize)>,
+) -> std::process::Command {
     let mut command = std::process::Command::new(program);
     if let Some(config) = &global.config {
         command.arg("--config").arg(config);
     }
-    command.args(["bench", SERVE]);
-    Ok(command)
+    command.args(["bench", SERVE]).env("SANDKASTEN_POOL_ENABLED", pool.is_some().to_string());
+    if let Some((image, ready)) = pool {
+        command.env("SANDKASTEN_POOL_IMAGES", format!("{image}={ready}"));
+    }
+    command
 }
 
 /// Is the daemon, as long as somebody holds our standard input open, and until a polite kill.

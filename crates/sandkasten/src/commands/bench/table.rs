@@ -269,7 +269,7 @@ mod tests {
         let mut pooled = row(Subject::PooledCreate, 1.0, Vec::new());
         pooled.status = Status::NotMeasured;
         (pooled.statistics, pooled.samples, pooled.floor_ratio) = (None, 0, None);
-        pooled.reason = Some("the pool is not built yet".to_owned());
+        pooled.reason = Some("the daemon with a pool did not start".to_owned());
         let mut destroy = row(Subject::Destroy, 2.0, Vec::new());
         (destroy.failures, destroy.reason) = (2, Some("no\u{1b}[2J daemon".to_owned()));
         Report {
@@ -325,7 +325,7 @@ and a root, exec: the floor  ms   1.00  2.00  3.00   4.00       20       -     1
 Sessions, over HTTP, one at a time
 cold create                  ms   3.00  6.00  9.00   12.0       20       -     3.00  p50 ≤ 4 x floor = 4.00 ms met
                                                                                      p99 ≤ 12 x floor = 12.0 ms MISSED
-pooled create                ms      -     -     -      -        -       -        -  not measured: the pool is not built yet
+pooled create                ms      -     -     -      -        -       -        -  not measured: the daemon with a pool did not start
 destroy                      ms   2.00  4.00  6.00   8.00       20       2     2.00
 
 Memory, proportional

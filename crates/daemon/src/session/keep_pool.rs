@@ -1,0 +1,223 @@
+//! Keeping the pool as it is to be, in the background: one sandbox at a time, and never before a create that waits.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use sandkasten_image::ImageName;
+
+use super::idle_sandbox::IdleSandbox;
+use super::{SessionError, Sessions};
+use crate::pool::{ImageChanges, Memory, MemoryPressure, ReadMemoryError};
+
+/// How long nothing is made after a create: its client is about to run its first command.
+const QUIET: Duration = Duration::from_millis(20);
+
+/// Why no sandbox was made in advance.
+#[derive(Debug, thiserror::Error)]
+enum KeepError {
+    /// The host has little memory left.
+    #[error("less than a tenth of the host's memory is available")]
+    ShortOfMemory,
+    /// How much memory there is cannot be told.
+    #[error(transparent)]
+    Memory(#[from] ReadMemoryError),
+    /// It could not be made.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+impl Sessions {
+    /// Keeps the pool as it is to be, until it is closed.
+    pub(crate) async fn keep_pool(self) {
+        if self.pool(|pool| pool.images().is_empty()) {
+            return;
+        }
+        let mut changes = or_warn(
+            ImageChanges::watch(self.inner.images.manifest_directory()),
+            "images cannot be watched: sandboxes of one that changes are ended when a create comes upon them",
+        );
+        let mut pressure = or_warn(
+            MemoryPressure::watch(),
+            "the kernel does not tell when memory is short: idle sandboxes stay then",
+        );
+        while !self.pool(|pool| pool.is_closed()) {
+            self.tend().await;
+            let next = self.pool(|pool| pool.next_look(Instant::now()));
+            tokio::select! {
+                () = self.inner.pool_changed.notified() => tokio::time::sleep(QUIET).await,
+                () = at(next) => {}
+                told = next_change(changes.as_ref()) => {
+                    changes = changes.filter(|_| or_warn(told, "images are watched no more").is_some());
+                    self.replace_outdated().await;
+                }
+                told = next_rise(pressure.as_ref()) => {
+                    pressure = pressure.filter(|_| or_warn(told, "memory is watched no more").is_some());
+                    self.give_way().await;
+                }
+            }
+        }
+    }
+
+    /// Ends what is of no use, and makes what is lacking.
+    async fn tend(&self) {
+        let mut useless = self.pool(|pool| pool.shrink(Instant::now()));
+        useless.append(&mut self.pool(|pool| pool.take_discarded()));
+        self.end_all_idle(useless).await;
+        while !self.inner.admission.is_busy() && self.sandboxes() < self.most_sandboxes() {
+            let Some(image) = self.pool(|pool| pool.lacking(Instant::now())) else { return };
+            if let Err(error) = self.make_one(&image).await {
+                let reason = &error as &dyn std::error::Error;
+                match error {
+                    KeepError::ShortOfMemory => {
+                        tracing::info!(image, reason, "no sandbox is made in advance")
+                    }
+                    _ => tracing::warn!(
+                        image,
+                        reason,
+                        "no sandbox could be made in advance; it is tried again later"
+                    ),
+                }
+                self.pool(|pool| pool.note_failure(&image, Instant::now()));
+            }
+        }
+    }
+
+    async fn make_one(&self, image: &str) -> Result<(), KeepError> {
+        // Who closes the pool waits for this.
+        let _work = self.inner.pool_work.lock().await;
+        if Memory::read()?.is_short() {
+            return Err(KeepError::ShortOfMemory);
+        }
+        Ok(self.make_idle(image).await?)
+    }
+
+    /// How many sandboxes there are: sessions, those that are being made, and the pool.
+    fn sandboxes(&self) -> usize {
+        self.inner.admission.sessions() + self.pool(|pool| pool.len())
+    }
+
+    fn most_sandboxes(&self) -> usize {
+        usize::try_from(self.inner.config.max_sessions).unwrap_or(usize::MAX)
+    }
+
+    /// Ends a sandbox of the pool where a create would else make more than there may be.
+    ///
+    /// # Errors
+    /// The kernel's or the store's.
+    pub(super) async fn make_room(&self) -> Result<(), SessionError> {
+        if self.sandboxes() <= self.most_sandboxes() {
+            return Ok(());
+        }
+        match self.pool(|pool| pool.take_any()) {
+            Some(idle) => self.end_idle(idle).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Does something for which no idle sandbox may stand on an image: they end before, and none is made meanwhile.
+    pub(crate) async fn without_idle_of<T>(&self, image: &ImageName, work: impl Future<Output = T>) -> T {
+        let _work = self.inner.pool_work.lock().await;
+        let idle = self.pool(|pool| pool.extract(image.as_str(), |_| true));
+        // A client that goes away must not keep them from their end.
+        let sessions = self.clone();
+        let ended = tokio::spawn(async move { sessions.end_each(idle).await });
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "sandboxes of the pool are left to the next start");
+        }
+        let done = work.await;
+        self.inner.pool_changed.notify_one();
+        done
+    }
+
+    /// Ends what was made of an image that has another content now, or is not there any more.
+    async fn replace_outdated(&self) {
+        let inner = Arc::clone(&self.inner);
+        let images = self.pool(|pool| pool.images());
+        let looked = tokio::task::spawn_blocking(move || {
+            let digest = |image: &String| Some(inner.images.resolve(&image.parse().ok()?).ok()?.digest);
+            images
+                .into_iter()
+                .map(|image| (digest(&image), image))
+                .map(|(digest, image)| (image, digest))
+                .collect()
+        });
+        let digests: BTreeMap<String, Option<String>> = match looked.await {
+            Ok(digests) => digests,
+            Err(error) => return tracing::error!(%error, "images that changed could not be looked at"),
+        };
+        for (image, digest) in digests {
+            let is_outdated = |idle: &IdleSandbox| digest.as_ref() != Some(&idle.image_digest);
+            let outdated = self.pool(|pool| {
+                pool.forget_failure(&image);
+                pool.extract(&image, is_outdated)
+            });
+            self.end_all_idle(outdated).await;
+        }
+    }
+
+    /// Ends all that nobody has asked for where the host is short of memory. That programs wait for memory says too little: those
+    /// of a session that is at its own limit do.
+    async fn give_way(&self) {
+        if !Memory::read().is_ok_and(Memory::is_short) {
+            return;
+        }
+        let idle = self.pool(|pool| {
+            pool.images().iter().for_each(|image| pool.note_failure(image, Instant::now()));
+            pool.empty()
+        });
+        if !idle.is_empty() {
+            tracing::warn!(sandboxes = idle.len(), "the host is short of memory: the pool gives way");
+        }
+        self.end_all_idle(idle).await;
+    }
+
+    /// Closes the pool, and ends all that is in it.
+    pub(crate) async fn end_pool(&self) {
+        let idle = self.pool(|pool| pool.close());
+        self.inner.pool_changed.notify_one();
+        self.end_all_idle(idle).await;
+        // What was being made meanwhile was not taken any more, and has ended.
+        drop(self.inner.pool_work.lock().await);
+    }
+
+    async fn end_all_idle(&self, idle: Vec<IdleSandbox>) {
+        let _work = self.inner.pool_work.lock().await;
+        self.end_each(idle).await;
+    }
+
+    async fn end_each(&self, idle: Vec<IdleSandbox>) {
+        for ended in join_all(idle.into_iter().map(|idle| self.end_idle(idle))).await {
+            if let Err(error) = ended {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "a sandbox of the pool is left to the next start");
+            }
+        }
+    }
+}
+
+fn or_warn<T>(made: std::io::Result<T>, what: &str) -> Option<T> {
+    made.map_err(|error| tracing::warn!(%error, "{what}")).ok()
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_change(changes: Option<&ImageChanges>) -> std::io::Result<()> {
+    match changes {
+        Some(changes) => changes.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_rise(pressure: Option<&MemoryPressure>) -> std::io::Result<()> {
+    match pressure {
+        Some(pressure) => pressure.rises().await,
+        None => std::future::pending().await,
+    }
+}
