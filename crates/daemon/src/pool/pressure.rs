@@ -42,3 +42,20 @@ impl MemoryPressure {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::MemoryPressure;
+
+    #[tokio::test]
+    async fn the_kernel_takes_the_trigger() {
+        match MemoryPressure::watch() {
+            Ok(_) => {}
+            // A kernel that is built or started without.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Unsupported) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
