@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
-use sandkasten_api::exec::ExecRequest;
+use sandkasten_api::exec::{ExecRequest, ExecResult};
 use sandkasten_api::id::SessionId;
 use sandkasten_api::session::{CreateSessionRequest, Session};
 use sandkasten_client::{Client, RequestError};
@@ -206,10 +206,15 @@ impl Bench<'_> {
 
     /// Runs a command that has to succeed, and says how many milliseconds that took.
     pub(crate) async fn run(&self, id: &SessionId, command: &str) -> Result<f64, String> {
+        self.exec(id, command).await.map(|(_, took)| took)
+    }
+
+    /// The same, with the answer.
+    async fn exec(&self, id: &SessionId, command: &str) -> Result<(ExecResult, f64), String> {
         let request = ExecRequest { cmd: Some(command.to_owned()), ..ExecRequest::default() };
         let (result, took) = timed(self.client.exec(id, &request)).await?;
         if result.exit_code == 0 {
-            Ok(took)
+            Ok((result, took))
         } else {
             Err(format!("{command} exited with {}: {}", result.exit_code, result.output.trim()))
         }

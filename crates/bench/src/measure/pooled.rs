@@ -12,11 +12,13 @@ use crate::daemon_process::DaemonProcess;
 use crate::samples::Samples;
 
 /// How many sandboxes are ready when creates begin.
-pub(super) const READY: usize = 16;
+pub(super) const READY: usize = 32;
 /// How many are then taken, one after the other.
-const TAKEN: usize = 8;
+const TAKEN: usize = 25;
 /// How long the pool may take until they are ready again: several times what it needs.
-const REFILL: Duration = Duration::from_millis(500);
+const REFILL: Duration = Duration::from_millis(1_000);
+/// How many requests go before the first create, as a processor that has done nothing for that long is slow to begin.
+const WARM_UP: usize = 20;
 /// How often none was ready after that until it is given up.
 const PATIENCE: usize = 20;
 
@@ -52,6 +54,11 @@ pub(super) async fn creates(bench: &Bench<'_>, command: Command) -> Result<Sampl
 /// Takes a few sessions, destroys them, and says whether the first came out of the pool.
 async fn take(bench: &Bench<'_>, client: &Client, count: usize, samples: &mut Samples) -> bool {
     let (mut made, mut first) = (Vec::new(), false);
+    for _ in 0..WARM_UP {
+        if let Err(error) = client.healthz().await {
+            samples.fail(&error_chain(&error));
+        }
+    }
     for number in 0..count {
         match timed(client.create_session(&bench.create_request())).await {
             Ok((session, took)) => {

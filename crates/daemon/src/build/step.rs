@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use sandkasten_isolation::error_chain;
 use sandkasten_isolation::host::cgroup::SessionCgroup;
-use sandkasten_isolation::host::{LaunchRequest, Launched, UidLease, launch};
+use sandkasten_isolation::host::{Fittings, LaunchRequest, Launched, UidLease, launch};
 use sandkasten_isolation::plan::{Account, Identity, Owner, RootMode, SandboxPlan, ShellPreference, Tmpfs};
 use sandkasten_protocol::{
     Capture, Hearing, Incoming, JobPlan, ProcessInput, Program, Reply, Request, StartProcess,
@@ -114,7 +114,10 @@ impl BuildSandboxes {
         let socket = self.places.socket(&name);
         let launched = UnixListener::bind(&socket)
             .map_err(|source| BuildStepError::Bind { source })
-            .and_then(|listener| self.launch(step, &name, &lease, &cgroup, &listener));
+            .and_then(|listener| {
+                let fittings = Fittings::new(self.config.controls, &cgroup)?;
+                self.launch(step, &name, &lease, &fittings, &listener)
+            });
         match launched {
             Ok(launched) => Ok(Standing { launched, cgroup, socket, _lease: lease }),
             Err(error) => Err(match clear_away(&cgroup, &socket) {
@@ -129,7 +132,7 @@ impl BuildSandboxes {
         step: &BuildStep,
         name: &str,
         lease: &UidLease,
-        cgroup: &SessionCgroup,
+        fittings: &Fittings,
         listener: &UnixListener,
     ) -> Result<Launched, BuildStepError> {
         let plan = self.plan(step, name);
@@ -140,7 +143,7 @@ impl BuildSandboxes {
             binds: &[],
             workspace: None,
             kept: Some(&step.kept),
-            cgroup,
+            fittings,
             listener: listener.as_fd(),
             runner: &self.runner,
         })?)

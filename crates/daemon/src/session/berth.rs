@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandkasten_api::id::SessionId;
-use sandkasten_isolation::host::UidLease;
 use sandkasten_isolation::host::cgroup::SessionCgroup;
+use sandkasten_isolation::host::{Fittings, UidLease};
 
 use super::create::draw_id;
 use super::end::clear_away;
@@ -20,6 +20,7 @@ pub(super) struct Berth {
     pub(super) lease: UidLease,
     /// Made, and without limits.
     pub(super) cgroup: SessionCgroup,
+    pub(super) fittings: Fittings,
     pub(super) listener: UnixListener,
     /// Where that listens.
     pub(super) socket: PathBuf,
@@ -104,15 +105,15 @@ impl Inner {
         let cgroup = SessionCgroup::new(&self.layout, &self.places.instance, id.as_str(), lease.range());
         cgroup.make()?;
         let socket = self.places.socket(id.as_str());
-        match UnixListener::bind(&socket) {
-            Ok(listener) => Ok(Berth { id, lease, cgroup, listener, socket }),
-            Err(source) => {
-                let error = SessionError::Bind { source };
-                Err(match cgroup.remove() {
-                    Ok(()) => error,
-                    Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
-                })
-            }
+        let fitted = UnixListener::bind(&socket)
+            .map_err(|source| SessionError::Bind { source })
+            .and_then(|listener| Ok((listener, Fittings::new(self.config.controls, &cgroup)?)));
+        match fitted {
+            Ok((listener, fittings)) => Ok(Berth { id, lease, cgroup, fittings, listener, socket }),
+            Err(error) => Err(match clear_away(&cgroup, &socket) {
+                Ok(()) => error,
+                Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
+            }),
         }
     }
 

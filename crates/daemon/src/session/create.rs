@@ -319,7 +319,7 @@ impl Inner {
             binds: &binds,
             workspace: workspace.map(OpenWorkspace::source),
             kept: None,
-            cgroup: &berth.cgroup,
+            fittings: &berth.fittings,
             listener: berth.listener.as_fd(),
             runner: &self.runner,
         })?)

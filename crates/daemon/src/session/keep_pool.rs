@@ -11,8 +11,10 @@ use super::idle_sandbox::IdleSandbox;
 use super::{SessionError, Sessions};
 use crate::pool::{ImageChanges, Memory, MemoryPressure, ReadMemoryError};
 
-/// How long nothing is made after a create: its client is about to run its first command.
+/// How long nothing is made after a create: its client is about to run its first command, and creates seldom come alone.
 const QUIET: Duration = Duration::from_millis(20);
+/// How long creates that go on without a break keep the pool from being filled.
+const LONGEST_QUIET: Duration = Duration::from_millis(250);
 
 /// Why no sandbox was made in advance.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +48,7 @@ impl Sessions {
             self.tend().await;
             let next = self.pool(|pool| pool.next_look(Instant::now()));
             tokio::select! {
-                () = self.inner.pool_changed.notified() => tokio::time::sleep(QUIET).await,
+                () = self.inner.pool_changed.notified() => self.let_pass().await,
                 () = at(next) => {}
                 told = next_change(changes.as_ref()) => {
                     changes = changes.filter(|_| or_warn(told, "images are watched no more").is_some());
@@ -56,6 +58,16 @@ impl Sessions {
                     pressure = pressure.filter(|_| or_warn(told, "memory is watched no more").is_some());
                     self.give_way().await;
                 }
+            }
+        }
+    }
+
+    /// Waits until no create comes for a moment.
+    async fn let_pass(&self) {
+        let deadline = Instant::now() + LONGEST_QUIET;
+        while tokio::time::timeout(QUIET, self.inner.pool_changed.notified()).await.is_ok() {
+            if Instant::now() >= deadline {
+                return;
             }
         }
     }

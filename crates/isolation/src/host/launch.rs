@@ -10,9 +10,8 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, socketpair};
 
-use super::cgroup::SessionCgroup;
 use super::id_mapping::{MapOwnerError, map_ids, map_owner};
-use super::{DeviceTree, DeviceTreeError, PathError, ProcessError, RunnerImage, SandboxProcess, UidLease};
+use super::{DeviceTreeError, Fittings, PathError, ProcessError, RunnerImage, SandboxProcess, UidLease};
 use crate::controls::{Control, Controls};
 use crate::descriptor_message;
 use crate::foreign_text::printable;
@@ -47,8 +46,8 @@ pub struct LaunchRequest<'a> {
     /// The directory that what is written to the root goes to, with the ids inside on the disk; where the plan keeps it. It
     /// has to be one that nobody but root can reach.
     pub kept: Option<&'a Path>,
-    /// The session's cgroup, made and limited.
-    pub cgroup: &'a SessionCgroup,
+    /// Its devices, and the ways into its cgroup, which has been made and limited.
+    pub fittings: &'a Fittings,
     /// The socket that the runner will accept the daemon's connections on, bound and listening.
     pub listener: BorrowedFd<'a>,
     /// The runner's program.
@@ -230,9 +229,8 @@ fn start(request: &LaunchRequest<'_>, setup: &OwnedFd) -> Result<SandboxProcess,
         .map_err(|source| LaunchError::Descriptor { what: "open /dev/null", source: source.into() })?;
     let (executable, setup) = (raise(request.runner.as_fd())?, raise(setup.as_fd())?);
     let (listener, null) = (raise(request.listener)?, raise(null.as_fd())?);
-    let cgroup = request.cgroup.open_runner_directory()?;
     let (pid, descriptor) = clone::launch(&clone::Launch {
-        cgroup: cgroup.as_ref().map(AsFd::as_fd),
+        cgroup: request.fittings.runner_directory(),
         namespaces: new_namespaces(request.plan.controls),
         executable: executable.as_fd(),
         setup: setup.as_fd(),
@@ -266,34 +264,30 @@ fn hand_over(
 ) -> Result<(OwnedFd, Option<OwnedFd>, u32), LaunchError> {
     let controls = request.plan.controls;
     let mapping = map_ids(process.pid(), &session_map(request.lease.range(), controls))?;
-    let mut descriptors = vec![DeviceTree::new(controls)?.into_mount()];
+    let mut mounts = Vec::new();
     for layer in request.layers {
-        descriptors.push(mapped_mount(layer, OpenTreeFlags::empty(), Access::ReadOnly, mapping.as_fd())?);
+        mounts.push(mapped_mount(layer, OpenTreeFlags::empty(), Access::ReadOnly, mapping.as_fd())?);
     }
     for bind in request.binds {
         // A directory of the host may have other filesystems mounted below it.
-        descriptors.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, Access::ReadOnly, mapping.as_fd())?);
+        mounts.push(mapped_mount(bind, OpenTreeFlags::AT_RECURSIVE, Access::ReadOnly, mapping.as_fd())?);
     }
     if let Some(workspace) = &request.workspace {
-        descriptors.extend(hand_out_workspace(request, workspace)?);
+        mounts.extend(hand_out_workspace(request, workspace)?);
     }
     if let Some(kept) = request.kept {
-        descriptors.push(mapped_mount(kept, OpenTreeFlags::empty(), Access::Writable, mapping.as_fd())?);
+        mounts.push(mapped_mount(kept, OpenTreeFlags::empty(), Access::Writable, mapping.as_fd())?);
     }
-    let session_tasks = request.cgroup.open_session_tasks()?;
-    let runner_tasks = request.cgroup.open_runner_tasks()?;
-    let process_group = request.cgroup.open_first_process_group()?.map_or_else(Vec::new, Vec::from);
-    let cgroups = CgroupDescriptors {
-        session_tasks: session_tasks.len(),
-        runner_tasks: runner_tasks.len(),
-        process_group: process_group.len(),
-    };
-    descriptors.extend(session_tasks.into_iter().chain(runner_tasks).chain(process_group));
-    let lease = request.lease.as_fd().try_clone_to_owned();
-    descriptors
-        .push(lease.map_err(|source| LaunchError::Descriptor { what: "duplicate the uid lease", source })?);
-    send_plan(setup, request.plan, cgroups, &descriptors).map_err(|source| LaunchError::Send { source })?;
+    let descriptors: Vec<_> = [request.fittings.devices()]
+        .into_iter()
+        .chain(mounts.iter().map(AsFd::as_fd))
+        .chain(request.fittings.cgroups())
+        .chain([request.lease.as_fd()])
+        .collect();
+    send_plan(setup, request.plan, request.fittings.cgroup_counts(), &descriptors)
+        .map_err(|source| LaunchError::Send { source })?;
     drop(descriptors);
+    drop(mounts);
     let (reply, received) = receive_reply(setup).map_err(|source| LaunchError::Receive { source })?;
     let mut received = received.into_iter();
     match (reply, received.next(), received.next()) {
@@ -361,11 +355,10 @@ fn send_plan(
     setup: BorrowedFd<'_>,
     plan: &SandboxPlan,
     cgroups: CgroupDescriptors,
-    descriptors: &[OwnedFd],
+    descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<()> {
     let bytes = postcard::to_stdvec(&(cgroups, plan)).map_err(io::Error::other)?;
-    let descriptors: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-    descriptor_message::send(setup, &bytes, &descriptors, SendFlags::empty()).map(|_| ())
+    descriptor_message::send(setup, &bytes, descriptors, SendFlags::empty()).map(|_| ())
 }
 
 fn receive_reply(setup: BorrowedFd<'_>) -> io::Result<(SetupReply, Vec<OwnedFd>)> {

@@ -2,6 +2,7 @@
 
 pub mod cgroup;
 mod device_tree;
+mod fittings;
 mod floor;
 mod id_mapping;
 mod launch;
@@ -12,6 +13,7 @@ mod sandbox_process;
 mod uid_lease;
 
 pub use device_tree::{DeviceTree, DeviceTreeError};
+pub use fittings::Fittings;
 pub use floor::{Floor, FloorError, FloorWork};
 pub use id_mapping::MapOwnerError;
 pub use launch::{LaunchError, LaunchRequest, Launched, ShellStart, WorkspaceSource, launch};
