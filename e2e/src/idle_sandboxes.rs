@@ -15,7 +15,7 @@ impl TestDaemon {
     /// Where the daemon lists no sessions.
     pub async fn idle_sandboxes(&self) -> BTreeSet<String> {
         // In this order: one that is handed out in between is a session and not idle.
-        let mut found = watched(&self.data_dir().join("run"));
+        let mut found = watched(self.pid(), &self.data_dir().join("run"));
         for session in self.client().list_sessions().await.expect("a list") {
             found.remove(session.id.as_str());
         }

@@ -1,6 +1,6 @@
 //! What a daemon could leave behind on the host, counted from outside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -104,16 +104,30 @@ fn listening(run: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.starts_with(run) && of_runner(path)).collect()
 }
 
-/// The sandboxes whose end a daemon waits for, by the names of their sockets: each has a connection for that, which is made when
+/// The sandboxes whose end a daemon waits for, by their names: it has a second descriptor of their PID 1 for that, which is made when
 /// the sandbox has been written down.
-pub(crate) fn watched(run: &Path) -> BTreeSet<String> {
-    let sockets = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-    let lines = sockets.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // The sixth column of a connection is 03; that of a listener is 01.
-    let connected = lines.filter(|columns| columns.get(5) == Some(&"03"));
-    let paths = connected.filter_map(|columns| columns.get(7).map(PathBuf::from));
-    let of_runner = paths.filter(|path| path.parent().is_some_and(|parent| parent == run.join("s")));
-    of_runner.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())).collect()
+pub(crate) fn watched(daemon: u32, run: &Path) -> BTreeSet<String> {
+    let mut descriptors = BTreeMap::<u32, usize>::new();
+    for entry in fs::read_dir(format!("/proc/{daemon}/fdinfo")).into_iter().flatten().flatten() {
+        let described = fs::read_to_string(entry.path()).unwrap_or_default();
+        let pid = described.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+        if let Some(pid) = pid {
+            *descriptors.entry(pid).or_default() += 1;
+        }
+    }
+    let instance = instance_name(run);
+    let watched = descriptors.into_iter().filter(|(_, count)| *count >= 2).map(|(pid, _)| pid);
+    watched.filter_map(|pid| sandbox_of(pid, &instance)).collect()
+}
+
+/// The name of the sandbox that a process is PID 1 of, from its v2 cgroup, or else from any.
+fn sandbox_of(pid: u32, instance: &str) -> Option<String> {
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let names = cgroups.lines().filter_map(|line| {
+        let mut parts = line.split('/').skip_while(|part| *part != instance).skip(1);
+        parts.next().filter(|name| *name != "runners").map(str::to_owned)
+    });
+    names.last()
 }
 
 /// Where cgroup hierarchies are mounted.

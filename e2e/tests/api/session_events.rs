@@ -103,7 +103,8 @@ fn clients_that_go_away_leave_nothing_open() {
         }
         assert!(files() >= before + 100);
         drop(streams);
-        until("the daemon lets go of them", async || files() <= before + 5).await;
+        // The place of the next sandbox, which has been made meanwhile, takes more than a dozen.
+        until("the daemon lets go of them", async || files() <= before + 25).await;
     });
 }
 
