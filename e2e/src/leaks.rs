@@ -123,11 +123,11 @@ pub(crate) fn watched(daemon: u32, run: &Path) -> BTreeSet<String> {
 /// The name of the sandbox that a process is PID 1 of, from its v2 cgroup, or else from any.
 fn sandbox_of(pid: u32, instance: &str) -> Option<String> {
     let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let names = cgroups.lines().filter_map(|line| {
+    let mut names = cgroups.lines().filter_map(|line| {
         let mut parts = line.split('/').skip_while(|part| *part != instance).skip(1);
         parts.next().filter(|name| *name != "runners").map(str::to_owned)
     });
-    names.last()
+    names.next_back()
 }
 
 /// Where cgroup hierarchies are mounted.
