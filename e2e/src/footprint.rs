@@ -44,15 +44,18 @@ impl Footprint {
     }
 }
 
-/// What of the host's is in the hands of the sessions of a daemon, as far as it is not what these sessions need, in words.
+/// What of the host's is in the hands of the sessions of a daemon, as far as it is not what these sessions and the next one need, in
+/// words.
 ///
 /// Finds more than [`Leaks`]: also single cgroups, locks on user ids, and processes that are in no cgroup yet.
 #[must_use]
 pub fn surplus(data_dir: &Path, daemon: u32, sessions: &[String]) -> Vec<String> {
     let mut surplus = Vec::new();
     let leaks = Leaks::find(data_dir, None);
+    // The place of the next sandbox is nobody's yet. A second one would be surplus.
+    let known = [sessions, leaks.next_place().as_slice()].concat();
     let instance = instance_name(&data_dir.join("run"));
-    let is_known = |name: &str| sessions.iter().any(|session| session == name);
+    let is_known = |name: &str| known.iter().any(|sandbox| sandbox == name);
     for cgroup in &leaks.cgroups {
         let parent_is_ours = cgroup.parent().is_some_and(|parent| parent.ends_with(&instance));
         let name = cgroup.file_name().unwrap_or_default().to_string_lossy();
@@ -64,7 +67,7 @@ pub fn surplus(data_dir: &Path, daemon: u32, sessions: &[String]) -> Vec<String>
     for directory in ["run/s", "run/staging"] {
         for entry in fs::read_dir(data_dir.join(directory)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if !sessions.iter().any(|session| name.contains(session.as_str())) {
+            if !known.iter().any(|sandbox| name.contains(sandbox.as_str())) {
                 surplus.push(format!("{directory}/{name}"));
             }
         }

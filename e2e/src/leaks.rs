@@ -54,14 +54,17 @@ impl Leaks {
     #[must_use]
     pub fn beside_next_place(data_dir: &Path) -> Self {
         let mut leaks = Self::find(data_dir, None);
-        let of_socket = |path: &PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        let Some(next) = leaks.sockets.iter().filter_map(of_socket).find(|id| leaks.is_empty_place(id))
-        else {
-            return leaks;
-        };
-        leaks.sockets.retain(|path| of_socket(path).as_ref() != Some(&next));
-        leaks.cgroups.retain(|path| path.iter().all(|part| *part != *next));
+        if let Some(next) = leaks.next_place() {
+            leaks.sockets.retain(|path| sandbox_of_socket(path).as_ref() != Some(&next));
+            leaks.cgroups.retain(|path| path.iter().all(|part| *part != *next));
+        }
         leaks
+    }
+
+    /// The name of the place that a daemon has made ahead for its next sandbox, where it has.
+    #[must_use]
+    pub fn next_place(&self) -> Option<String> {
+        self.sockets.iter().filter_map(|path| sandbox_of_socket(path)).find(|id| self.is_empty_place(id))
     }
 
     /// Whether no process is in the cgroups of a session.
@@ -85,6 +88,10 @@ impl Leaks {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+}
+
+fn sandbox_of_socket(path: &Path) -> Option<String> {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned())
 }
 
 /// The name of a daemon's cgroups, from its run directory.

@@ -45,7 +45,8 @@ fn a_daemon_of_thousands_of_sessions_is_as_small_as_one_of_a_few() {
         assert!(after.descriptors <= before.descriptors + SLACK, "{before:?}, then {after:?}");
         assert!(after.threads <= before.threads + SLACK, "{before:?}, then {after:?}");
         assert!(after.memory_kib <= before.memory_kib + MEMORY_SLACK_KIB, "{before:?}, then {after:?}");
-        assert_eq!((after.leases, after.namespaces), (0, 0), "{after:?}");
+        // One is for the next sandbox.
+        assert_eq!((after.leases, after.namespaces), (1, 0), "{after:?}");
     });
 }
 
