@@ -18,7 +18,10 @@ fn a_pool_survives_the_death_of_its_daemon() {
         let session = daemon.session_by(AcquireSource::Pool, &CreateSessionRequest::default()).await;
         assert!(idle.contains(session.id.as_str()), "{} is none of {idle:?}", session.id);
         let inside = TestSession { id: session.id.clone(), client: daemon.client() };
-        assert_eq!(inside.output("hostname; pwd; echo $?").await, format!("{}\n/workspace\n0", session.id));
+        assert_eq!(
+            inside.output("echo $HOSTNAME; pwd; echo $?").await,
+            format!("{}\n/workspace\n0", session.id)
+        );
         daemon.kill_and_restart();
         let shown = daemon.client().get_session(&session.id).await.expect("a session");
         assert_eq!((shown.acquire_source, shown.created_at), (AcquireSource::Pool, session.created_at));
