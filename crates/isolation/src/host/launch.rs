@@ -72,7 +72,7 @@ pub struct Launched {
     pub process: SandboxProcess,
     /// Its root directory.
     pub root: OwnedFd,
-    /// Its shell, which has been started; none where the image has none.
+    /// Its shell, which has been started; none where the image has none, or where it has ended already.
     pub shell: Option<SandboxProcess>,
     /// To be waited for before the shell is given a command.
     pub shell_start: Option<ShellStart>,
@@ -207,15 +207,20 @@ pub fn launch(request: &LaunchRequest<'_>) -> Result<Launched, LaunchError> {
     let process = start(request, &theirs)?;
     drop(theirs);
     let built = hand_over(request, &process, ours.as_fd()).and_then(|(root, shell, landlock_abi)| {
-        let shell = shell.map(|shell| SandboxProcess::inside(&process, shell)).transpose();
-        Ok((root, shell.map_err(|source| LaunchError::Shell { source })?, landlock_abi))
+        let is_started = shell.is_some();
+        let shell = match shell.map(|shell| SandboxProcess::inside(&process, shell)).transpose() {
+            // How its start goes on says why.
+            Err(ProcessError::Ended) => None,
+            shell => shell.map_err(|source| LaunchError::Shell { source })?,
+        };
+        Ok((root, shell, is_started, landlock_abi))
     });
     if built.is_err() {
         // The error at hand says more than one of the kill could; a runner whose socket closed exits by itself.
         process.kill_and_wait().ok();
     }
-    let (root, shell, landlock_abi) = built?;
-    let shell_start = shell.is_some().then_some(ShellStart { setup: ours });
+    let (root, shell, is_started, landlock_abi) = built?;
+    let shell_start = is_started.then_some(ShellStart { setup: ours });
     Ok(Launched { process, root, shell, shell_start, landlock_abi })
 }
 
