@@ -60,7 +60,7 @@ impl MemoryFiles {
     /// Opens what the settings ask for. A kernel that does not tell the pressure is none that refuses anybody for it. Blocking.
     pub(super) fn open(proc: &Path, settings: &AdmissionConfig) -> Result<Self, HostMemoryError> {
         let meminfo = Opened::open(proc.join("meminfo"))?;
-        let total_bytes = meminfo.figure("MemTotal", |text| kib(text, "MemTotal:"))?;
+        let total_bytes = meminfo.figure("MemTotal", |text| meminfo_bytes(text, "MemTotal"))?;
         let is_wanted = settings.min_free_memory_mb != Automatic::Is(0);
         let pressure = if settings.max_memory_pressure < ANY_PRESSURE {
             open_pressure(proc.join("pressure/memory"))
@@ -79,7 +79,8 @@ impl MemoryFiles {
         if self.meminfo.is_none() && self.pressure.is_none() {
             return Ok(None);
         }
-        let available = |file: &Opened| file.figure("MemAvailable", |text| kib(text, "MemAvailable:"));
+        let available =
+            |file: &Opened| file.figure("MemAvailable", |text| meminfo_bytes(text, "MemAvailable"));
         let full = |file: &Opened| file.figure("average of `full` over 10 s", full_percent);
         Ok(Some(HostMemory {
             available_bytes: self.meminfo.as_ref().map(available).transpose()?,
@@ -129,8 +130,8 @@ impl Opened {
 }
 
 /// Returns a line of meminfo in bytes.
-fn kib(meminfo: &str, name: &str) -> Option<u64> {
-    let value = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
+pub(crate) fn meminfo_bytes(meminfo: &str, name: &str) -> Option<u64> {
+    let value = meminfo.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     value.trim().strip_suffix("kB")?.trim_end().parse::<u64>().ok()?.checked_mul(1024)
 }
 
@@ -145,7 +146,7 @@ pub(super) mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{HostMemory, HostMemoryError, MemoryFiles, full_percent, kib};
+    use super::{HostMemory, HostMemoryError, MemoryFiles, full_percent, meminfo_bytes};
     use crate::config::{AdmissionConfig, Automatic};
 
     const MEMINFO: &str =
@@ -166,12 +167,12 @@ pub(super) mod tests {
 
     #[test]
     fn the_kernels_text_is_read_line_by_line() {
-        assert_eq!(kib(MEMINFO, "MemAvailable:"), Some(23_709_964 * 1024));
-        assert_eq!(kib(MEMINFO, "Mem:"), None);
+        assert_eq!(meminfo_bytes(MEMINFO, "MemAvailable"), Some(23_709_964 * 1024));
+        assert_eq!(meminfo_bytes(MEMINFO, "Mem"), None);
         for odd in ["MemAvailable: x kB", "MemAvailable: 5", "MemAvailable:", "", "MemAvailable: -1 kB"] {
-            assert_eq!(kib(odd, "MemAvailable:"), None, "{odd}");
+            assert_eq!(meminfo_bytes(odd, "MemAvailable"), None, "{odd}");
         }
-        assert_eq!(kib("MemAvailable: 18446744073709551615 kB", "MemAvailable:"), None);
+        assert_eq!(meminfo_bytes("MemAvailable: 18446744073709551615 kB", "MemAvailable"), None);
         assert_eq!(full_percent(PRESSURE), Some(3.25));
         for odd in ["", "some avg10=1.00", "full", "full avg60=1.00", "full avg10=x avg60=1.00"] {
             assert_eq!(full_percent(odd), None, "{odd}");

@@ -20,7 +20,7 @@ use self::host_memory::MemoryFiles;
 use crate::config::Config;
 
 pub(crate) use self::admission_error::AdmissionError;
-pub(crate) use self::host_memory::HostMemoryError;
+pub(crate) use self::host_memory::{HostMemoryError, meminfo_bytes};
 
 /// The creates of one daemon: those that are under way and those that wait. Clones share them.
 #[derive(Debug, Clone)]

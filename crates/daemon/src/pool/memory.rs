@@ -3,11 +3,13 @@
 use std::fs;
 use std::io;
 
+use crate::admission::meminfo_bytes;
+
 const MEMINFO: &str = "/proc/meminfo";
 /// Nothing is made in advance where less than this part of the host's memory is available.
 const LEAST_PART: u64 = 10;
 
-/// The host's memory, in KiB.
+/// The host's memory, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Memory {
     total: u64,
@@ -41,11 +43,7 @@ impl Memory {
     }
 
     fn parse(text: &str) -> Result<Self, ReadMemoryError> {
-        let find = |line: &'static str| {
-            let rest = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(':'));
-            let number = rest.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
-            number.ok_or(ReadMemoryError::Missing { line })
-        };
+        let find = |line: &'static str| meminfo_bytes(text, line).ok_or(ReadMemoryError::Missing { line });
         Ok(Self { total: find("MemTotal")?, available: find("MemAvailable")? })
     }
 

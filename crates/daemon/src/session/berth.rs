@@ -2,7 +2,7 @@
 //! finds it.
 
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sandkasten_api::id::SessionId;
@@ -29,10 +29,14 @@ pub(super) struct Berth {
 impl Berth {
     /// Removes it, after a failure.
     pub(super) fn undo(self, error: SessionError) -> SessionError {
-        match clear_away(&self.cgroup, &self.socket) {
-            Ok(()) => error,
-            Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
-        }
+        undo(error, &self.cgroup, &self.socket)
+    }
+}
+
+fn undo(error: SessionError, cgroup: &SessionCgroup, socket: &Path) -> SessionError {
+    match clear_away(cgroup, socket) {
+        Ok(()) => error,
+        Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
     }
 }
 
@@ -110,10 +114,7 @@ impl Inner {
             .and_then(|listener| Ok((listener, Fittings::new(self.config.controls, &cgroup)?)));
         match fitted {
             Ok((listener, fittings)) => Ok(Berth { id, lease, cgroup, fittings, listener, socket }),
-            Err(error) => Err(match clear_away(&cgroup, &socket) {
-                Ok(()) => error,
-                Err(undo) => SessionError::Undo { error: Box::new(error), undo: Box::new(undo.into()) },
-            }),
+            Err(error) => Err(undo(error, &cgroup, &socket)),
         }
     }
 

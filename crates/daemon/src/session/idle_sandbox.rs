@@ -330,11 +330,14 @@ impl Inner {
         };
         // The one that was made ahead is left to a create that waits.
         let berth = self.make_berth()?;
-        let own = workspace_id(&berth.id)?;
-        let has_workspace = self.config.workspace.is_for_every_session();
-        let workspace = match has_workspace.then(|| self.workspaces.make_idle(&own)).transpose() {
+        let made = if self.config.workspace.is_for_every_session() {
+            workspace_id(&berth.id).and_then(|own| Ok(Some(self.workspaces.make_idle(&own)?)))
+        } else {
+            Ok(None)
+        };
+        let workspace = match made {
             Ok(workspace) => workspace,
-            Err(error) => return Err(berth.undo(error.into())),
+            Err(error) => return Err(berth.undo(error)),
         };
         match self.start_idle(berth, image, nobodys, workspace.as_ref()) {
             Ok((session, runner_started)) => Ok(Standing {
@@ -345,8 +348,8 @@ impl Inner {
                 runner_started,
             }),
             Err(error) => {
-                if has_workspace {
-                    self.workspaces.remove_idle(&own)?;
+                if let Some(workspace) = &workspace {
+                    self.workspaces.remove_idle(workspace.id())?;
                 }
                 Err(error)
             }
