@@ -29,6 +29,23 @@ pub enum Reason {
     SandboxLost,
 }
 
+impl Reason {
+    /// Returns the word used on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::Timeout => "timeout",
+            Self::Oom => "oom",
+            Self::PidsLimit => "pids_limit",
+            Self::DiskFull => "disk_full",
+            Self::Cancelled => "cancelled",
+            Self::SandboxLost => "sandbox_lost",
+        }
+    }
+}
+
 /// Why something ended, what it used, and what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdict {

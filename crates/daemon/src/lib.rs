@@ -14,6 +14,7 @@ mod image_usage;
 mod images;
 mod log_file;
 mod loopback_daemon;
+mod metrics;
 mod places;
 mod pool;
 mod presence;

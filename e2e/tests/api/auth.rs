@@ -5,7 +5,7 @@ use sandkasten_e2e::{API_KEY, Answer, TestDaemon, with_daemon, with_open_daemon}
 use serde_json::json;
 
 /// Every route of the contract, and one that is none.
-const ROUTES: [(Method, &str); 15] = [
+const ROUTES: [(Method, &str); 16] = [
     (Method::POST, "/v1/sessions"),
     (Method::GET, "/v1/sessions"),
     (Method::GET, "/v1/sessions/0123abcd-ef01"),
@@ -20,6 +20,7 @@ const ROUTES: [(Method, &str); 15] = [
     (Method::DELETE, "/v1/workspaces/user-1"),
     (Method::GET, "/v1/workspaces/user-1/fs?path=."),
     (Method::POST, "/v1/workspaces/user-1/fs/write"),
+    (Method::GET, "/metrics"),
     (Method::GET, "/v1/no-such-thing"),
 ];
 

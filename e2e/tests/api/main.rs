@@ -8,6 +8,7 @@ mod files;
 mod health;
 mod idempotency;
 mod images;
+mod metrics;
 mod pool;
 mod processes;
 mod request_bodies;

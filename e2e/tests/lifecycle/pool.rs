@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sandkasten_api::session::{AcquireSource, CreateSessionRequest};
 use sandkasten_e2e::{TestDaemon, TestSession, until, with_config};
+use serde_json::json;
 
 const POOL: &str = "pool: {enabled: true, images: {host: 2}, max: 0}\n";
 
@@ -64,6 +65,38 @@ fn configure(daemon: &TestDaemon, line: &str) -> String {
     let before = fs::read_to_string(daemon.config()).expect("read");
     fs::write(daemon.config(), format!("{before}{line}")).expect("written");
     before
+}
+
+#[test]
+fn a_pool_gives_way_when_a_create_finds_too_little_memory() {
+    with_config(POOL, async |daemon| {
+        let idle = daemon.idle_until(2).await;
+        daemon.kill();
+        // More than any host has free.
+        let before = configure(daemon, "admission: {min_free_memory_mb: 1000000000}\n");
+        daemon.start_again();
+        assert_eq!(daemon.idle_until(2).await, idle, "nobody has asked for memory yet");
+        let refused = daemon.raw().post("/v1/sessions?wait_ms=1500", &json!({})).await;
+        assert!(refused.message(429, "LIMIT_EXCEEDED").contains("too little memory"));
+        daemon.idle_until(0).await;
+        let metrics = daemon.raw().get("/metrics").await.text;
+        assert!(metrics.contains("sandkasten_pool_ended_total{reason=\"memory\"} 2"), "{metrics}");
+        assert!(metrics.contains("sandkasten_create_failures_total{reason=\"memory\"} 1"), "{metrics}");
+        for id in &idle {
+            assert!(daemon.leaks(Some(id)).is_empty(), "{id} is left");
+        }
+        // Nothing is made in its place as long as that is so.
+        until("it is looked again", async || {
+            let text = daemon.raw().get("/metrics").await.text;
+            text.contains("sandkasten_pool_failures_total{image=\"host\"}")
+        })
+        .await;
+        assert_eq!(daemon.idle_sandboxes().await, BTreeSet::new());
+        daemon.kill();
+        fs::write(daemon.config(), before).expect("written");
+        daemon.start_again();
+        daemon.idle_until(2).await;
+    });
 }
 
 #[test]

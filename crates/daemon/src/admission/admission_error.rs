@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::decision::Shortage;
 use super::host_memory::HostMemoryError;
+use crate::metrics::CreateFailure;
 
 /// Why a create is refused before anything of it is made.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +31,18 @@ pub(crate) enum AdmissionError {
     /// The memory of the host cannot be read.
     #[error(transparent)]
     Memory(#[from] HostMemoryError),
+}
+
+impl AdmissionError {
+    /// What the create lacked, as it is counted.
+    pub(crate) fn as_failure(&self) -> CreateFailure {
+        match self {
+            Self::Short { shortage: Shortage::Place { .. }, .. } => CreateFailure::Place,
+            Self::Short { shortage, .. } if shortage.is_of_memory() => CreateFailure::Memory,
+            Self::Short { .. } | Self::QueueFull { .. } => CreateFailure::Turn,
+            Self::Ending | Self::Memory(_) => CreateFailure::Other,
+        }
+    }
 }
 
 fn wait(waited: Duration, in_front: usize) -> String {

@@ -88,6 +88,13 @@ pub(super) fn decide(now: &Load, limits: &Limits) -> Decision {
     Decision::Admit
 }
 
+impl Shortage {
+    /// Whether what is lacking is the host's, and no more sessions fit by any limit's change.
+    pub(crate) fn is_of_memory(&self) -> bool {
+        matches!(self, Self::Memory { .. } | Self::Pressure { .. })
+    }
+}
+
 impl fmt::Display for Shortage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::decision::{Decision, Limits, Load, Shortage, decide};
@@ -33,6 +33,8 @@ struct Inner {
     limits: Limits,
     memory: MemoryFiles,
     state: Mutex<State>,
+    /// Is notified when a create finds too little memory.
+    short_of_memory: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +90,14 @@ impl Admission {
     fn of_host(config: &Config, proc: &Path) -> Result<Self, HostMemoryError> {
         let memory = MemoryFiles::open(proc, &config.admission)?;
         let limits = Limits::new(config, memory.total_bytes());
-        Ok(Self { inner: Arc::new(Inner { limits, memory, state: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                limits,
+                memory,
+                state: Mutex::default(),
+                short_of_memory: Notify::new(),
+            }),
+        })
     }
 
     /// Waits until a session may be made. Whoever stops waiting leaves the queue at once.
@@ -122,6 +131,31 @@ impl Admission {
     pub(crate) fn sessions(&self) -> usize {
         let state = self.state();
         state.live + state.under_way
+    }
+
+    /// How many creates are under way, and how many wait.
+    pub(crate) fn creates(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.under_way, state.queue.len())
+    }
+
+    /// Whether the host has the memory for another session. Two small reads that no disk is behind.
+    ///
+    /// # Errors
+    /// [`HostMemoryError`].
+    pub(crate) fn has_memory(&self) -> Result<bool, HostMemoryError> {
+        let load = Load { live: 0, under_way: 0, memory: self.inner.memory.read()? };
+        Ok(!matches!(decide(&load, &self.inner.limits), Decision::Wait(shortage) if shortage.is_of_memory()))
+    }
+
+    /// Waits until a create finds too little memory; whoever can free some does, and calls [`Admission::look_again`] then.
+    pub(crate) async fn finds_no_memory(&self) {
+        self.inner.short_of_memory.notified().await;
+    }
+
+    /// Admits whom it can: there may be more memory than before.
+    pub(crate) fn look_again(&self) {
+        self.move_on(&mut self.state());
     }
 
     /// Whether creates are under way.
@@ -196,9 +230,14 @@ impl Admission {
     fn decide_now(&self, state: &State) -> Result<Decision, HostMemoryError> {
         let (load, limits) = (state.load(), &self.inner.limits);
         match decide(&load, limits) {
-            Decision::Admit => Ok(decide(&Load { memory: self.inner.memory.read()?, ..load }, limits)),
-            shortage => Ok(shortage),
+            Decision::Admit => {}
+            shortage => return Ok(shortage),
         }
+        let decision = decide(&Load { memory: self.inner.memory.read()?, ..load }, limits);
+        if matches!(decision, Decision::Wait(_)) {
+            self.inner.short_of_memory.notify_one();
+        }
+        Ok(decision)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -95,7 +95,7 @@ impl ApiError {
         }
     }
 
-    fn internal(error: &dyn Error) -> Self {
+    pub(super) fn internal(error: &dyn Error) -> Self {
         Self {
             internal: Some(Internal(error_chain(error).into())),
             ..Self::new(ErrorCode::InternalError, "the daemon failed; its log has the reason")

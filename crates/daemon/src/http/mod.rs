@@ -1,6 +1,7 @@
 //! The HTTP API: parses and validates requests, calls the session service, renders answers. The only place that knows
 //! axum, and the only one that knows status codes.
 
+mod answer_count;
 mod api_error;
 mod body_limit;
 mod body_pace;

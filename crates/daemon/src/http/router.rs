@@ -15,6 +15,7 @@ use utoipa::openapi::path::Paths;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
+use super::answer_count;
 use super::api_error::{ApiError, quoted};
 use super::body_limit::BodyLimit;
 use super::body_pace;
@@ -26,7 +27,7 @@ use super::path_id::{PathId, WorkspacePathId};
 use super::request_id;
 use super::routes::{
     document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
-    health, image_pull, images, processes, sessions, tty, workspace_files, workspaces,
+    health, image_pull, images, metrics, processes, sessions, tty, workspace_files, workspaces,
 };
 use crate::config::Config;
 use crate::images::Images;
@@ -74,6 +75,7 @@ pub(super) fn build(config: &Config, sessions: Sessions, images: Images) -> Rout
         .layer(from_fn_with_state(Arc::clone(&guard), guard::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::attach))
+        .layer(from_fn_with_state(sessions.clone(), answer_count::count))
         .with_state(ApiState { sessions, images, guard })
 }
 
@@ -91,6 +93,7 @@ fn table() -> OpenApiRouter<ApiState> {
     let table = OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(health::show))
         .routes(routes!(document::show))
+        .routes(routes!(metrics::show))
         .routes(routes!(sessions::list, sessions::create))
         .routes(routes!(sessions::show, sessions::update, sessions::destroy))
         .routes(routes!(events::of_session))

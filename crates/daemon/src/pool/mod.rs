@@ -158,6 +158,12 @@ impl<T> Pool<T> {
         std::mem::take(&mut self.discarded)
     }
 
+    /// Of each image, how many are ready and how many are to be.
+    pub(crate) fn counts(&self) -> Vec<(String, usize, usize)> {
+        let counts = |(image, shelf): (&String, &Shelf<T>)| (image.clone(), shelf.ready.len(), shelf.wanted);
+        self.shelves.iter().map(counts).collect()
+    }
+
     /// Looks at all that is ready.
     pub(crate) fn map<R>(&self, look: impl FnMut(&T) -> R) -> Vec<R> {
         self.shelves.values().flat_map(|shelf| &shelf.ready).map(look).collect()

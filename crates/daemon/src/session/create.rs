@@ -24,6 +24,7 @@ use super::{FileSpace, Inner, SessionError, Sessions, expiry, plan};
 use crate::admission::{self, Patience};
 use crate::config::DefaultsConfig;
 use crate::idempotency::{KeptAnswer, Turn};
+use crate::metrics::CreateFailure;
 use crate::store::SessionRow;
 use crate::workspace::OpenWorkspace;
 
@@ -59,10 +60,20 @@ impl Sessions {
         keep: Option<Keep>,
         patience: Patience,
     ) -> Result<(Arc<LiveSession>, Option<KeptAnswer>), SessionError> {
-        let admitted = self.inner.admission.admit(patience).await?;
+        let began = Instant::now();
+        let admitted = self.inner.admission.admit(patience).await;
+        let metrics = &self.inner.metrics;
+        let admitted = admitted.inspect_err(|error| metrics.create_failed(error.as_failure()))?;
         let sessions = self.clone();
         let made = tokio::spawn(async move {
             let made = sessions.make(new, keep, admitted).await;
+            match &made {
+                Ok((session, _)) => {
+                    let source = session.acquire_source.as_str();
+                    sessions.inner.metrics.created(source, began.elapsed());
+                }
+                Err(_) => sessions.inner.metrics.create_failed(CreateFailure::Other),
+            }
             // What it took from the pool is to be replaced, and making that waits for creates.
             sessions.inner.pool_changed.notify_one();
             made

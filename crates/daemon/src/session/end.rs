@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 use std::{fs, io};
 
 use sandkasten_api::id::SessionId;
@@ -86,21 +87,24 @@ impl Sessions {
         // There may be room for another one now.
         self.inner.pool_changed.notify_one();
         self.inner.events.publish(event);
+        self.inner.metrics.session_ended(status.as_str());
         torn_down?;
         Ok(noted?)
     }
 
     /// Kills the sandbox and removes its cgroup and socket.
     pub(super) async fn tear_down(&self, session: &Arc<LiveSession>) -> Result<(), SessionError> {
+        let began = Instant::now();
         // Never closed; and whoever could not wait would have to tear down all the same.
         let _turn = self.inner.teardowns.acquire().await;
         let session = Arc::clone(session);
-        tokio::task::spawn_blocking(move || {
+        let torn_down = tokio::task::spawn_blocking(move || {
             session.process.kill_and_wait()?;
             Ok(clear_away(&session.cgroup, &session.socket)?)
-        })
-        .await
-        .map_err(|source| SessionError::Task { source })?
+        });
+        let torn_down = torn_down.await.map_err(|source| SessionError::Task { source })?;
+        self.inner.metrics.torn_down(began.elapsed());
+        torn_down
     }
 }
 

@@ -273,13 +273,18 @@ impl Running {
         let cwd = result.as_ref().ok().and_then(|end| end.cwd.as_deref());
         let main = self.job.note().shell.as_deref() == Some(sandkasten_protocol::MAIN_SHELL);
         self.sessions.note_use(&self.session, cwd.filter(|_| main));
+        let metrics = self.sessions.metrics();
         let event = match result {
             Ok(end) => {
+                if self.job.note().kind == ProcessKind::Exec {
+                    metrics.exec_ended(end.verdict.reason.as_str(), end.duration);
+                }
                 let end = Arc::new(end);
                 self.job.set(JobState::Ended(Arc::clone(&end)));
                 ExecEvent::End(end)
             }
             Err(failure) => {
+                metrics.exec_failed();
                 self.job.set(JobState::Failed);
                 // Nothing is left of it to ask about, and its key is free.
                 self.session.jobs.forget(self.job.id);

@@ -80,7 +80,10 @@ impl Sessions {
         while let Some(mut idle) = self.pool(|pool| pool.take(name.as_str())) {
             if idle.session.process.is_alive() && self.inner.is_current(&name, &idle) {
                 match self.inner.name_workspace(&mut idle.session, new) {
-                    Ok(()) => return Some(idle),
+                    Ok(()) => {
+                        self.inner.metrics.pool_asked(name.as_str(), true);
+                        return Some(idle);
+                    }
                     // Somebody else has come by the name meanwhile. A session that is made for it can share it, or says what is wrong.
                     Err(error) => {
                         let error = &error as &dyn std::error::Error;
@@ -93,6 +96,7 @@ impl Sessions {
             self.discard(idle);
         }
         self.pool(|pool| pool.note_miss(name.as_str(), Instant::now()));
+        self.inner.metrics.pool_asked(name.as_str(), false);
         None
     }
 

@@ -9,6 +9,8 @@ use sandkasten_image::ImageName;
 
 use super::idle_sandbox::IdleSandbox;
 use super::{SessionError, Sessions};
+use crate::admission::HostMemoryError;
+use crate::metrics::PoolEnd;
 use crate::pool::{ImageChanges, Memory, MemoryPressure, ReadMemoryError};
 
 /// How long nothing is made after a create: its client is about to run its first command, and creates seldom come alone.
@@ -20,11 +22,14 @@ const LONGEST_QUIET: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
     /// The host has little memory left.
-    #[error("less than a tenth of the host's memory is available")]
+    #[error("less than a tenth of the host's memory is available, or less than a create needs")]
     ShortOfMemory,
     /// How much memory there is cannot be told.
     #[error(transparent)]
     Memory(#[from] ReadMemoryError),
+    /// What a create needs cannot be told.
+    #[error(transparent)]
+    Admission(#[from] HostMemoryError),
     /// It could not be made.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -54,6 +59,7 @@ impl Sessions {
                     changes = changes.filter(|_| or_warn(told, "images are watched no more").is_some());
                     self.replace_outdated().await;
                 }
+                () = self.inner.admission.finds_no_memory() => self.give_way().await,
                 told = next_rise(pressure.as_ref()) => {
                     pressure = pressure.filter(|_| or_warn(told, "memory is watched no more").is_some());
                     self.give_way().await;
@@ -74,9 +80,10 @@ impl Sessions {
 
     /// Ends what is of no use, and makes what is lacking.
     async fn tend(&self) {
-        let mut useless = self.pool(|pool| pool.shrink(Instant::now()));
-        useless.append(&mut self.pool(|pool| pool.take_discarded()));
-        self.end_all_idle(useless).await;
+        let surplus = self.pool(|pool| pool.shrink(Instant::now()));
+        self.end_all_idle(surplus, PoolEnd::Surplus).await;
+        let discarded = self.pool(|pool| pool.take_discarded());
+        self.end_all_idle(discarded, PoolEnd::Useless).await;
         while !self.inner.admission.is_busy() && self.sandboxes() < self.most_sandboxes() {
             let Some(image) = self.pool(|pool| pool.lacking(Instant::now())) else { return };
             if let Err(error) = self.make_one(&image).await {
@@ -91,6 +98,7 @@ impl Sessions {
                         "no sandbox could be made in advance; it is tried again later"
                     ),
                 }
+                self.inner.metrics.pool_failed(&image);
                 self.pool(|pool| pool.note_failure(&image, Instant::now()));
             }
         }
@@ -99,10 +107,15 @@ impl Sessions {
     async fn make_one(&self, image: &str) -> Result<(), KeepError> {
         // Who closes the pool waits for this.
         let _work = self.inner.pool_work.lock().await;
-        if Memory::read()?.is_short() {
+        if self.lacks_memory()? {
             return Err(KeepError::ShortOfMemory);
         }
         Ok(self.make_idle(image).await?)
+    }
+
+    /// Whether the host has too little memory to keep something for later.
+    fn lacks_memory(&self) -> Result<bool, KeepError> {
+        Ok(Memory::read()?.is_short() || !self.inner.admission.has_memory()?)
     }
 
     /// How many sandboxes there are: sessions, those that are being made, and the pool.
@@ -123,7 +136,10 @@ impl Sessions {
             return Ok(());
         }
         match self.pool(|pool| pool.take_any()) {
-            Some(idle) => self.end_idle(idle).await,
+            Some(idle) => {
+                self.inner.metrics.pool_ended(PoolEnd::Place);
+                self.end_idle(idle).await
+            }
             None => Ok(()),
         }
     }
@@ -134,7 +150,7 @@ impl Sessions {
         let idle = self.pool(|pool| pool.extract(image.as_str(), |_| true));
         // A client that goes away must not keep them from their end.
         let sessions = self.clone();
-        let ended = tokio::spawn(async move { sessions.end_each(idle).await });
+        let ended = tokio::spawn(async move { sessions.end_each(idle, PoolEnd::Image).await });
         if let Err(error) = ended.await {
             tracing::error!(%error, "sandboxes of the pool are left to the next start");
         }
@@ -165,41 +181,42 @@ impl Sessions {
                 pool.forget_failure(&image);
                 pool.extract(&image, is_outdated)
             });
-            self.end_all_idle(outdated).await;
+            self.end_all_idle(outdated, PoolEnd::Image).await;
         }
     }
 
-    /// Ends all that nobody has asked for where the host is short of memory. That programs wait for memory says too little: those
-    /// of a session that is at its own limit do.
+    /// Ends all that nobody has asked for where the host is short of memory, and lets creates that wait for some go on. That programs
+    /// wait for memory says too little: those of a session that is at its own limit do.
     async fn give_way(&self) {
-        if !Memory::read().is_ok_and(Memory::is_short) {
+        if self.pool(|pool| pool.len()) == 0 || !self.lacks_memory().is_ok_and(|lacks| lacks) {
             return;
         }
         let idle = self.pool(|pool| {
             pool.images().iter().for_each(|image| pool.note_failure(image, Instant::now()));
             pool.empty()
         });
-        if !idle.is_empty() {
-            tracing::warn!(sandboxes = idle.len(), "the host is short of memory: the pool gives way");
-        }
-        self.end_all_idle(idle).await;
+        tracing::warn!(sandboxes = idle.len(), "the host is short of memory: the pool gives way");
+        self.end_all_idle(idle, PoolEnd::Memory).await;
+        // Not where nothing was ended: whoever waits would find as little as before, and wake this again.
+        self.inner.admission.look_again();
     }
 
     /// Closes the pool, and ends all that is in it.
     pub(crate) async fn end_pool(&self) {
         let idle = self.pool(|pool| pool.close());
         self.inner.pool_changed.notify_one();
-        self.end_all_idle(idle).await;
+        self.end_all_idle(idle, PoolEnd::Shutdown).await;
         // What was being made meanwhile was not taken any more, and has ended.
         drop(self.inner.pool_work.lock().await);
     }
 
-    async fn end_all_idle(&self, idle: Vec<IdleSandbox>) {
+    async fn end_all_idle(&self, idle: Vec<IdleSandbox>, why: PoolEnd) {
         let _work = self.inner.pool_work.lock().await;
-        self.end_each(idle).await;
+        self.end_each(idle, why).await;
     }
 
-    async fn end_each(&self, idle: Vec<IdleSandbox>) {
+    async fn end_each(&self, idle: Vec<IdleSandbox>, why: PoolEnd) {
+        idle.iter().for_each(|_| self.inner.metrics.pool_ended(why));
         for ended in join_all(idle.into_iter().map(|idle| self.end_idle(idle))).await {
             if let Err(error) = ended {
                 let error = &error as &dyn std::error::Error;

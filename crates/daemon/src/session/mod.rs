@@ -67,6 +67,7 @@ use crate::admission::Admission;
 use crate::config::Config;
 use crate::daemon::StartError;
 use crate::idempotency::Idempotency;
+use crate::metrics::{Metrics, Standing};
 use crate::places::Places;
 use crate::pool::Pool;
 use crate::store::{SessionRow, Store};
@@ -150,6 +151,7 @@ struct Inner {
     reserved_names: Mutex<HashSet<SessionName>>,
     idempotency: Idempotency,
     events: events::Events,
+    metrics: Metrics,
     /// Runners that the kernel has killed for lack of memory where it counts those of all sessions together, as far as their
     /// ends are explained.
     explained_oom_kills: std::sync::atomic::AtomicU64,
@@ -208,6 +210,7 @@ impl Sessions {
                 reserved_names: Mutex::default(),
                 idempotency,
                 events: events::Events::new(epoch),
+                metrics: Metrics::new(),
                 explained_oom_kills: oom_kills.into(),
             }),
         })
@@ -235,6 +238,17 @@ impl Sessions {
 
     pub(crate) fn idempotency(&self) -> &Idempotency {
         &self.inner.idempotency
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// What there is now, for whoever reads the metrics.
+    pub(crate) fn standing(&self) -> Standing {
+        let (creating, waiting) = self.inner.admission.creates();
+        let sessions = self.read_live(HashMap::len);
+        Standing { sessions, creating, waiting, pool: self.pool(|pool| pool.counts()) }
     }
 
     /// Is notified when a session appears or its time to live changes, so that the reaper can look at its expiry.
