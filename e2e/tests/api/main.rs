@@ -11,6 +11,7 @@ mod images;
 mod metrics;
 mod pool;
 mod processes;
+mod reference;
 mod request_bodies;
 mod session_events;
 mod session_list;

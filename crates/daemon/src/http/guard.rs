@@ -1,6 +1,6 @@
 //! Who may speak to the API: `Host` and `Origin` against web pages, the key against everybody else.
 //!
-//! Default deny: it stands in front of the whole router, and only `/healthz` passes.
+//! Default deny: it stands in front of the whole router. Only `/healthz` passes, and the pages of `/docs` without a key.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::api_error::{ApiError, quoted};
+use super::reference;
 use crate::config::{Config, ListenAddress};
 
 /// What a request must show.
@@ -53,6 +54,11 @@ impl Guard {
     }
 
     fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        self.check_hosts(headers)?;
+        self.check_key(headers)
+    }
+
+    fn check_hosts(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         if let Some(hosts) = &self.hosts {
             let host = header_text(headers, &header::HOST)
                 .ok_or_else(|| ApiError::invalid("the request has no Host header"))?;
@@ -62,6 +68,10 @@ impl Guard {
                 hosts.admit("Origin", origin.split_once("://").map_or(origin, |(_, host)| host))?;
             }
         }
+        Ok(())
+    }
+
+    fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let Some(key) = &self.key else { return Ok(()) };
         let presented = header_text(headers, &header::AUTHORIZATION).and_then(bearer).unwrap_or_default();
         let digest: [u8; 32] = Sha256::digest(presented).into();
@@ -114,10 +124,13 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// Lets a request through, or refuses it before anything of its body is read.
 pub(super) async fn admit(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    if request.uri().path() == "/healthz" {
-        return next.run(request).await;
-    }
-    match guard.check(request.headers()) {
+    let (path, headers) = (request.uri().path(), request.headers());
+    let checked = match path {
+        "/healthz" => Ok(()),
+        path if reference::is_page(path) => guard.check_hosts(headers),
+        _ => guard.check(headers),
+    };
+    match checked {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     }

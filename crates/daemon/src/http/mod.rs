@@ -18,6 +18,7 @@ mod openapi;
 mod output_document;
 mod path_id;
 mod query;
+mod reference;
 mod request_id;
 mod router;
 mod routes;

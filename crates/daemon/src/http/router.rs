@@ -24,6 +24,7 @@ use super::file_place::FilePlace;
 use super::guard::{self, Guard};
 use super::openapi;
 use super::path_id::{PathId, WorkspacePathId};
+use super::reference;
 use super::request_id;
 use super::routes::{
     document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
@@ -67,6 +68,7 @@ pub(super) fn build(config: &Config, sessions: Sessions, images: Images) -> Rout
     table()
         .split_for_parts()
         .0
+        .merge(reference::pages())
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))
