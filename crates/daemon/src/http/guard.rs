@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::api_error::{ApiError, quoted};
-use super::reference;
+use super::{reference, swerex};
 use crate::config::{Config, ListenAddress};
 
 /// What a request must show.
@@ -55,7 +55,16 @@ impl Guard {
 
     fn check(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         self.check_hosts(headers)?;
-        self.check_key(headers)
+        self.check_key(header_text(headers, &header::AUTHORIZATION).and_then(bearer))
+    }
+
+    /// For clients that have the key in a header of their own.
+    fn check_with_key_in(&self, name: &HeaderName, headers: &HeaderMap) -> Result<(), ApiError> {
+        self.check_hosts(headers)?;
+        if headers.contains_key(name) {
+            return self.check_key(header_text(headers, name));
+        }
+        self.check_key(header_text(headers, &header::AUTHORIZATION).and_then(bearer))
     }
 
     fn check_hosts(&self, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -71,10 +80,9 @@ impl Guard {
         Ok(())
     }
 
-    fn check_key(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn check_key(&self, presented: Option<&str>) -> Result<(), ApiError> {
         let Some(key) = &self.key else { return Ok(()) };
-        let presented = header_text(headers, &header::AUTHORIZATION).and_then(bearer).unwrap_or_default();
-        let digest: [u8; 32] = Sha256::digest(presented).into();
+        let digest: [u8; 32] = Sha256::digest(presented.unwrap_or_default()).into();
         if bool::from(digest.ct_eq(key)) {
             Ok(())
         } else {
@@ -128,6 +136,7 @@ pub(super) async fn admit(State(guard): State<Arc<Guard>>, request: Request, nex
     let checked = match path {
         "/healthz" => Ok(()),
         path if reference::is_page(path) => guard.check_hosts(headers),
+        path if swerex::is_call(path) => guard.check_with_key_in(&swerex::KEY_HEADER, headers),
         _ => guard.check(headers),
     };
     match checked {

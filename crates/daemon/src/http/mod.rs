@@ -25,6 +25,7 @@ mod routes;
 mod server;
 mod session_query;
 mod stalled_writes;
+mod swerex;
 mod terminal_output;
 mod terminal_socket;
 

@@ -30,6 +30,7 @@ use super::routes::{
     document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
     health, image_pull, images, metrics, processes, sessions, tty, workspace_files, workspaces,
 };
+use super::swerex;
 use crate::config::Config;
 use crate::images::Images;
 use crate::session::Sessions;
@@ -69,6 +70,7 @@ pub(super) fn build(config: &Config, sessions: Sessions, images: Images) -> Rout
         .split_for_parts()
         .0
         .merge(reference::pages())
+        .merge(swerex::routes())
         .fallback(no_such_endpoint)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))

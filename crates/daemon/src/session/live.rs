@@ -159,6 +159,21 @@ impl LiveSession {
         shell
     }
 
+    /// Whether a shell of this name has been used since this daemon knows of the session.
+    pub(crate) fn has_shell(&self, name: &str) -> bool {
+        self.shells.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
+    /// The names of the shells that have been used since this daemon knows of the session.
+    pub(crate) fn shell_names(&self) -> Vec<String> {
+        self.shells.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// Forgets a shell that has ended. Whoever waits for it still gets its turn, in a fresh one.
+    pub(crate) fn forget_shell(&self, name: &str) {
+        self.shells.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     /// Notes how much memory was used at most before the kernel's count begins anew.
     pub(super) fn note_memory_peak(&self, bytes: u64) {
         self.memory_peak.fetch_max(bytes, Ordering::Relaxed);

@@ -60,7 +60,6 @@ use sandkasten_isolation::host::cgroup::Layout;
 use sandkasten_isolation::host::{LEASE_DIRECTORY, RunnerImage, UidLeases};
 use sandkasten_isolation::report::Enforced;
 use sandkasten_isolation::seccomp::Instruction;
-use sandkasten_protocol::JobState;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::admission::Admission;
@@ -84,7 +83,7 @@ pub(crate) use file_space::FileSpace;
 pub(crate) use file_watch::{Awaited, FileWatch};
 pub(crate) use files::{FilePath, InvalidPath, SessionFiles};
 pub(crate) use glob::{Glob, InvalidGlob};
-pub(crate) use job::{Job, JobEnd, RequestKey, milliseconds};
+pub(crate) use job::{Job, JobEnd, JobState, RequestKey, milliseconds};
 pub(crate) use link::{Link, LinkError};
 pub(crate) use listing::{Listing, Position};
 pub(crate) use live::{InUse, LiveSession};
@@ -380,7 +379,7 @@ impl Sessions {
     pub(crate) async fn reopen(
         &self,
         row: SessionRow,
-    ) -> Result<(Arc<LiveSession>, Vec<JobState>), SessionError> {
+    ) -> Result<(Arc<LiveSession>, Vec<sandkasten_protocol::JobState>), SessionError> {
         let inner = Arc::clone(&self.inner);
         let adopted = tokio::task::spawn_blocking(move || inner.adopt_sandbox(row)).await;
         let (session, jobs) = adopted.map_err(|source| SessionError::Task { source })??;

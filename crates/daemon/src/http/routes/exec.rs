@@ -91,7 +91,8 @@ pub(in crate::http) async fn run(
     let Begun::Now(events) = begun else {
         return Err(ApiError::panicked("a command without a key was known"));
     };
-    hear(&job, capture, events).await
+    let (end, captured) = collect(&job, capture, events).await?;
+    respond(&job, &end, captured)
 }
 
 /// Runs a command unless its key is known, and answers with the result of the one that has it.
@@ -115,12 +116,12 @@ async fn run_once(
     Ok(response)
 }
 
-/// Collects what a command writes, and answers when it has ended.
-async fn hear(
+/// Collects what a command writes until it has ended.
+pub(in crate::http) async fn collect(
     job: &Job,
     capture: Capture,
     mut events: mpsc::Receiver<ExecEvent>,
-) -> Result<Response, ApiError> {
+) -> Result<(Arc<JobEnd>, [Captured; 2]), ApiError> {
     let mut captured = [Captured::new(capture), Captured::new(capture)];
     while let Some(event) = events.recv().await {
         match event {
@@ -128,7 +129,12 @@ async fn hear(
                 // In order, or the session would have refused them.
                 captured[piece.stream.index()].push_at(piece.offset, &piece.bytes);
             }
-            ExecEvent::End(end) => return respond(job, &end, captured),
+            ExecEvent::End(end) => {
+                for (captured, written) in captured.iter_mut().zip(end.written) {
+                    captured.end_at(written);
+                }
+                return Ok((end, captured));
+            }
             ExecEvent::Failure(failure) => return Err(describe(failure, job)),
         }
     }
