@@ -16,6 +16,8 @@ use super::{DaemonRecord, PID_FILE, RECORD_FILE};
 
 /// The most bytes of a pid file or a record that are read.
 const MAX_FILE_BYTES: u64 = 16 << 10;
+/// How long a daemon that has been killed may take to end.
+const DYING: Duration = Duration::from_secs(5);
 
 /// A daemon that holds the lock of its run directory, by a descriptor of its process: what is done to it is done to no
 /// other, even where it ends and its number is given away.
@@ -47,14 +49,22 @@ impl RunningDaemon {
     /// [`FindDaemonError`].
     pub fn find(run: &Path) -> Result<Option<Self>, FindDaemonError> {
         let Some(lock) = ObservedLock::open(run)? else { return Ok(None) };
-        let named = pid_in_file(&run.join(PID_FILE))?.and_then(|pid| verified(pid, &lock));
-        let found = match named {
+        let is_held = || lock.is_held().map_err(PathError::of("look at the lock in", run));
+        let named = pid_in_file(&run.join(PID_FILE))?;
+        let found = match named.and_then(|pid| verified(pid, &lock)) {
             Some(found) => Some(found),
             // The file is of a daemon that was killed, or this one has not come to writing its own.
-            None if lock.is_held().map_err(PathError::of("look at the lock in", run))? => {
+            None if is_held()? => {
                 let found = lock.holder().and_then(|pid| verified(pid, &lock));
-                if found.is_none() && lock.is_held().map_err(PathError::of("look at the lock in", run))? {
-                    return Err(FindDaemonError::Unseen { run: run.to_owned() });
+                if found.is_none() && is_held()? {
+                    // One that is dying has let go of its descriptors, and lets go of what they had locked a moment later.
+                    named
+                        .map(|pid| await_end(pid, DYING))
+                        .transpose()
+                        .map_err(PathError::of("wait in", run))?;
+                    if is_held()? {
+                        return Err(FindDaemonError::Unseen { run: run.to_owned() });
+                    }
                 }
                 found
             }
@@ -106,6 +116,15 @@ fn verified(pid: Pid, lock: &ObservedLock) -> Option<(Pid, OwnedFd)> {
     ours.then_some((pid, process))
 }
 
+/// Waits until there is no process of this number any more, or the time is over.
+fn await_end(pid: Pid, timeout: Duration) -> io::Result<()> {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(process) => has_ended(&process, timeout).map(drop),
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn has_ended(process: &OwnedFd, timeout: Duration) -> io::Result<bool> {
     let deadline = std::time::Instant::now() + timeout;
     loop {
@@ -144,9 +163,15 @@ fn read_small(path: &Path) -> Result<Option<String>, PathError> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::IoSlice;
+    use std::mem::MaybeUninit;
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
     use std::path::Path;
     use std::process::{Child, Command, Stdio};
     use std::time::Duration;
+
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
     use super::{FindDaemonError, RunningDaemon};
     use crate::places::lock;
@@ -199,6 +224,36 @@ mod tests {
         assert_eq!(find(run.path()), None);
         rustix::fs::flock(&file, rustix::fs::FlockOperation::LockShared).expect("shared");
         assert_eq!(find(run.path()), None);
+    }
+
+    /// Holds the lock as a process does that is dying: by a description that no process has a descriptor of.
+    fn hold_unseen(run: &Path) -> (UnixStream, UnixStream) {
+        let held = lock(run).expect("a lock").expect("free");
+        let (sender, receiver) = UnixStream::pair().expect("a pair");
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors = [held.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
+        let bytes = [IoSlice::new(b"x")];
+        sendmsg(&sender, &bytes, &mut control, SendFlags::empty()).expect("sent");
+        (sender, receiver)
+    }
+
+    #[test]
+    fn the_end_of_a_daemon_that_is_dying_is_waited_for() {
+        let run = tempfile::tempdir().expect("a directory");
+        let pair = hold_unseen(run.path());
+        assert!(matches!(RunningDaemon::find(run.path()), Err(FindDaemonError::Unseen { .. })));
+        let mut dying = bystander();
+        fs::write(run.path().join("sandkasten.pid"), dying.id().to_string()).expect("written");
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(200));
+            drop(pair);
+            dying.kill().expect("killed");
+            dying.wait().expect("ended");
+        });
+        assert_eq!(find(run.path()), None);
+        killer.join().expect("ended");
     }
 
     #[test]
