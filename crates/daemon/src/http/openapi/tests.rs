@@ -41,8 +41,11 @@ fn members<'a>(value: &'a Value, name: &str, found: &mut Vec<&'a Value>) {
 #[test]
 fn no_route_is_added_past_the_document() {
     let added = TABLE.split("fn table()").nth(1).expect("the table");
+    // MCP is another protocol, which describes itself.
+    let (before, behind) = TABLE.split_once(".merge(mcp::route(mcp.clone()))").expect("the route of MCP");
+    let others = format!("{before}{behind}");
     for way in [".route(", ".route_service(", ".nest(", ".nest_service(", ".merge(", "fallback_service"] {
-        assert!(!TABLE.contains(way), "router.rs has {way}: what it adds is not described");
+        assert!(!others.contains(way), "router.rs has {way}: what it adds is not described");
     }
     let handlers: usize = added
         .lines()
