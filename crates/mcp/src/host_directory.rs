@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::io::Errno;
 use sandkasten_isolation::host::{FileError, RootDirectory};
 
 use crate::tool_error::ToolError;
@@ -16,6 +19,7 @@ pub(crate) const MAX_COPY_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct HostDirectory {
     path: PathBuf,
+    directory: Arc<OwnedFd>,
     root: Arc<RootDirectory>,
 }
 
@@ -37,10 +41,10 @@ impl HostDirectory {
     pub fn open(path: &Path) -> Result<Self, OpenHostDirectoryError> {
         let failed = |source| OpenHostDirectoryError { path: path.to_owned(), source };
         let whole = path.canonicalize().map_err(failed)?;
-        let flags = rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
-        let root = rustix::fs::open(&whole, flags, rustix::fs::Mode::empty())
-            .map_err(|error| failed(error.into()))?;
-        Ok(Self { path: whole, root: Arc::new(RootDirectory::of_caller(root, 0o022)) })
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = open(&whole, flags, Mode::empty()).map_err(|error| failed(error.into()))?;
+        let root = RootDirectory::of_caller(directory.try_clone().map_err(failed)?, 0o022);
+        Ok(Self { path: whole, directory: Arc::new(directory), root: Arc::new(root) })
     }
 
     /// Reads a file of at most [`MAX_COPY_BYTES`]. Blocking.
@@ -74,15 +78,28 @@ impl HostDirectory {
         Ok(self.root.write(&self.inside(path)?, content, None)?)
     }
 
-    /// The path from the directory on. What is absolute is taken where it is below the directory.
+    /// The path from the directory on. What is absolute is taken where it is below the directory, and what a link leads out of it
+    /// is refused by name: nothing could follow it anyway, but what is there in its place would be another file.
     fn inside(&self, path: &str) -> Result<String, ToolError> {
         let outside = || ToolError::Outside { path: path.to_owned(), directory: self.path.clone() };
         let named = Path::new(path);
         let relative =
             if named.is_absolute() { named.strip_prefix(&self.path).map_err(|_| outside())? } else { named };
-        let is_plain =
-            relative.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
-        let inside = relative.to_str().filter(|inside| is_plain && !inside.is_empty());
+        let mut walked = PathBuf::new();
+        for part in relative.components() {
+            match part {
+                Component::Normal(name) => walked.push(name),
+                Component::CurDir => continue,
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(outside()),
+            }
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+            let found =
+                openat2(&self.directory, &walked, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve);
+            if found.is_err_and(|error| error == Errno::XDEV) {
+                return Err(outside());
+            }
+        }
+        let inside = walked.to_str().filter(|inside| !inside.is_empty());
         inside.map(str::to_owned).ok_or_else(outside)
     }
 }
@@ -130,14 +147,17 @@ mod tests {
         symlink(&secret, place.path().join("open/link")).expect("a link");
         symlink("../secret", place.path().join("open/up")).expect("a link");
         symlink(place.path(), place.path().join("open/out")).expect("a link");
-        for path in ["link", "up", "out/secret"] {
-            assert!(directory.read(path).is_err(), "{path}");
-        }
-        // Written through, a link stays inside: what it says is looked for from the directory on.
-        for path in ["link", "up", "out/secret"] {
-            drop(directory.write(path, b"x", true));
+        symlink("/proc/self/root", place.path().join("open/magic")).expect("a link");
+        for path in ["link", "up", "out/secret", "out/new/deep", "magic/etc/passwd"] {
+            assert!(matches!(directory.read(path), Err(ToolError::Outside { .. })), "{path}");
+            assert!(matches!(directory.write(path, b"x", true), Err(ToolError::Outside { .. })), "{path}");
         }
         assert_eq!(fs::read(secret).expect("there"), b"s");
+        assert_eq!(fs::read_dir(place.path().join("open")).expect("there").count(), 4, "nothing was made");
+        // One that stays inside is followed.
+        directory.write("d/a", b"one", false).expect("written");
+        symlink("d/a", place.path().join("open/inner")).expect("a link");
+        assert_eq!(directory.read("inner").expect("read"), b"one");
     }
 
     #[test]

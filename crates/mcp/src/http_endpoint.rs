@@ -17,13 +17,14 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use sandkasten_api::session::CreateSessionRequest;
 use sandkasten_client::Client;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::bounded_sessions::BoundedSessions;
 use crate::own_sessions::{OwnSession, OwnSessions, labels};
-use crate::server::{SandboxServer, Way};
+use crate::server::{MOST_CALLS, SandboxServer, Way};
 
 /// The body of an answer.
 pub type ResponseBody = BoxBody<Bytes, Infallible>;
@@ -148,5 +149,9 @@ fn serve_one(
         way: Way::Http { _owned: owned },
         tools: Arc::clone(tools),
         ending: ending.clone(),
+        places: Semaphore::new(MOST_CALLS),
     }
 }
+
+#[cfg(test)]
+mod tests;

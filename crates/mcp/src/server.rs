@@ -13,6 +13,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use sandkasten_api::id::SessionId;
 use sandkasten_client::{Client, SessionReference};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::host_directory::HostDirectory;
@@ -27,6 +28,9 @@ const INSTRUCTIONS: &str = "Runs shell commands and keeps files in an isolated L
     shell: directory, variables and functions stay. Use `start_process` for servers and other things that run on. A command that \
     fails is a result with its exit code and, where there is one, a hint. All of these tools take `session` to work in another \
     sandbox than the own one.";
+
+/// The most calls of one MCP session that are under way. Over HTTP a client may ask and go away, and its calls go on.
+pub(crate) const MOST_CALLS: usize = 64;
 
 /// How requests reach the server.
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub(crate) struct SandboxServer {
     pub(crate) tools: Arc<ToolRouter<Self>>,
     /// Ends calls that are under way.
     pub(crate) ending: CancellationToken,
+    /// A place for each call that may be under way.
+    pub(crate) places: Semaphore,
 }
 
 /// The sandbox that a call is about.
@@ -104,6 +110,9 @@ impl SandboxServer {
         if !self.tools.has_route(&request.name) {
             return Err(ErrorData::invalid_params(format!("there is no tool {:?}", request.name), None));
         }
+        let Ok(_place) = self.places.try_acquire() else {
+            return ToolError::TooManyCalls { most: MOST_CALLS }.into_call_tool_result();
+        };
         match self.tools.call(ToolCallContext::new(self, request, context)).await {
             // A language model that got the arguments wrong can only mend what it is shown.
             Err(error) if error.code == ErrorCode::INVALID_PARAMS => {

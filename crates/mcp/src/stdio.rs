@@ -10,14 +10,14 @@ use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use sandkasten_client::Client;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
 
 use crate::host_directory::HostDirectory;
 use crate::own_sessions::{OwnSession, OwnSessions, labels};
-use crate::server::{SandboxServer, Way};
+use crate::server::{MOST_CALLS, SandboxServer, Way};
 
 /// The most bytes of a message; a longer one is passed over and logged.
 const MAX_MESSAGE_BYTES: usize = 24 << 20;
@@ -75,6 +75,7 @@ pub async fn serve_stdio(
         host: options.directory,
         way: Way::Stdio,
         ending: ending.clone(),
+        places: Semaphore::new(MOST_CALLS),
     };
     let served = {
         let serving = serve(server, ending.clone());

@@ -33,6 +33,12 @@ pub(crate) enum ToolError {
     /// The MCP session has ended meanwhile.
     #[error("the MCP session has ended")]
     Over,
+    /// As many calls are under way as may be.
+    #[error("{most} calls of this MCP session are under way, as many as may be; wait for one of them")]
+    TooManyCalls {
+        /// How many.
+        most: usize,
+    },
     /// The client cancelled the call.
     #[error("cancelled")]
     Cancelled,
