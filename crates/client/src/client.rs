@@ -258,7 +258,7 @@ impl Client {
     /// # Errors
     /// As every request; `Refused` with `INVALID_REQUEST` for a path outside.
     pub async fn write_file(&self, id: &SessionId, path: &str, content: &[u8]) -> Result<(), RequestError> {
-        self.write(id, path, content, None).await
+        self.write_file_with_mode(id, path, content, None).await
     }
 
     /// Writes a file of a session that can be run.
@@ -271,21 +271,25 @@ impl Client {
         path: &str,
         content: &[u8],
     ) -> Result<(), RequestError> {
-        self.write(id, path, content, Some("0755".to_owned())).await
+        self.write_file_with_mode(id, path, content, Some("0755")).await
     }
 
-    async fn write(
+    /// Writes a file of a session with these permission bits, in octal; without any it keeps those that it has.
+    ///
+    /// # Errors
+    /// As [`write_file`](Self::write_file).
+    pub async fn write_file_with_mode(
         &self,
         id: &SessionId,
         path: &str,
         content: &[u8],
-        mode: Option<String>,
+        mode: Option<&str>,
     ) -> Result<(), RequestError> {
         let request = WriteFileRequest {
             path: path.to_owned(),
             content_base64: Some(STANDARD.encode(content)),
             text: None,
-            mode,
+            mode: mode.map(str::to_owned),
         };
         let Acknowledged { .. } =
             self.call(self.session_request(Method::POST, id, "/fs/write").json(&request)).await?;

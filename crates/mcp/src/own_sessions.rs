@@ -163,3 +163,90 @@ fn hold(error: RequestError, request: &CreateSessionRequest) -> ToolError {
         (error, _) => ToolError::Request(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use sandkasten_client::{Answer, Body, Client, InProcess};
+    use tokio::sync::Semaphore;
+
+    use super::{OwnSession, OwnSessions};
+    use crate::tool_error::ToolError;
+
+    /// An engine that makes a sandbox when it may, and keeps what it was asked.
+    #[derive(Debug)]
+    struct Engine {
+        may: Semaphore,
+        asked: Mutex<Vec<String>>,
+    }
+
+    #[derive(Debug)]
+    struct Calls(Arc<Engine>);
+
+    impl InProcess for Calls {
+        fn answer(&self, request: http::Request<Body>) -> Answer {
+            let engine = Arc::clone(&self.0);
+            let asked = format!("{} {}", request.method(), request.uri().path());
+            Box::pin(async move {
+                let is_create = asked.starts_with("POST");
+                engine.asked.lock().expect("not poisoned").push(asked);
+                if !is_create {
+                    return http::Response::new(Body::from("{\"ok\":true}"));
+                }
+                engine.may.acquire().await.expect("open").forget();
+                let session = serde_json::json!({
+                    "id": "0123abcd-ef01", "image": "host", "status": "running", "cwd": "/workspace",
+                    "acquire_source": "cold", "created_at": "2026-01-01T00:00:00Z",
+                    "expires_at": "2026-01-01T01:00:00Z",
+                });
+                http::Response::new(Body::from(session.to_string()))
+            })
+        }
+    }
+
+    fn sessions() -> (Arc<OwnSessions>, Arc<Engine>) {
+        let engine = Arc::new(Engine { may: Semaphore::new(0), asked: Mutex::default() });
+        let client = Client::in_process(Arc::new(Calls(Arc::clone(&engine)))).expect("a client");
+        let own = OwnSession::New(Box::default());
+        (OwnSessions::new(client, own), engine)
+    }
+
+    fn asked(engine: &Engine) -> Vec<String> {
+        engine.asked.lock().expect("not poisoned").clone()
+    }
+
+    #[tokio::test]
+    async fn calls_at_once_make_one_sandbox() {
+        let (sessions, engine) = sessions();
+        engine.may.add_permits(9);
+        let calls: Vec<_> = (0..9)
+            .map(|_| {
+                let sessions = Arc::clone(&sessions);
+                tokio::spawn(async move { sessions.own().await.expect("made") })
+            })
+            .collect();
+        for call in calls {
+            assert_eq!(call.await.expect("no panic").as_str(), "0123abcd-ef01");
+        }
+        assert_eq!(asked(&engine), ["POST /v1/sessions"]);
+    }
+
+    #[tokio::test]
+    async fn a_sandbox_that_is_made_for_a_call_that_was_cancelled_ends_as_well() {
+        let (sessions, engine) = sessions();
+        let call = sessions.own();
+        assert!(tokio::time::timeout(Duration::from_millis(20), call).await.is_err(), "it waits");
+        assert!(sessions.is_used());
+        let ending = tokio::spawn({
+            let sessions = Arc::clone(&sessions);
+            async move { sessions.end().await }
+        });
+        engine.may.add_permits(1);
+        ending.await.expect("no panic");
+        assert_eq!(asked(&engine), ["POST /v1/sessions", "DELETE /v1/sessions/0123abcd-ef01"]);
+        engine.may.add_permits(1);
+        assert!(matches!(sessions.own().await, Err(ToolError::Over)), "none is made behind the end");
+    }
+}

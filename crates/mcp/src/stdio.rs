@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rmcp::ServiceExt;
@@ -13,7 +14,7 @@ use sandkasten_client::Client;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::StreamReader;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::host_directory::HostDirectory;
 use crate::own_sessions::{OwnSession, OwnSessions, labels};
@@ -25,6 +26,10 @@ const MAX_MESSAGE_BYTES: usize = 24 << 20;
 const PIECE_BYTES: usize = 64 << 10;
 /// How many pieces wait for the server.
 const PIECES: usize = 4;
+/// How long calls that are under way may hold up the end behind a closed input, with a margin: the SDK gives them five seconds.
+const INPUT_END_PATIENCE: Duration = Duration::from_secs(7);
+/// How long the end may be held up by a client that does not read what it was sent.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What the server of a process is started with.
 #[derive(Debug)]
@@ -77,23 +82,41 @@ pub async fn serve_stdio(
         ending: ending.clone(),
         places: Semaphore::new(MOST_CALLS),
     };
-    let served = {
-        let serving = serve(server, ending.clone());
-        let mut serving = std::pin::pin!(serving);
-        tokio::select! {
-            served = &mut serving => served,
-            () = stop => {
-                ending.cancel();
-                serving.await
-            }
-        }
+    let input_ended = CancellationToken::new();
+    let served = tokio::select! {
+        served = serve(server, ending.clone(), input_ended.clone()) => served,
+        () = end_of_patience(stop, ending, input_ended) => Ok(()),
     };
     sessions.end().await;
     served
 }
 
-async fn serve(server: SandboxServer, ending: CancellationToken) -> Result<(), ServeStdioError> {
-    let input = StreamReader::new(ReceiverStream::new(read_input().map_err(ServeStdioError::Input)?));
+/// Ends calls when that is asked for, and waits until whoever serves has had its time after that, or after the end of the input.
+async fn end_of_patience(
+    stop: impl Future<Output = ()> + Send,
+    ending: CancellationToken,
+    input_ended: CancellationToken,
+) {
+    let mut stop = std::pin::pin!(stop);
+    let input_end = async {
+        input_ended.cancelled().await;
+        tokio::time::sleep(INPUT_END_PATIENCE).await;
+    };
+    tokio::select! {
+        () = &mut stop => {}
+        () = input_end => {}
+    }
+    ending.cancel();
+    tokio::time::sleep(OUTPUT_PATIENCE).await;
+}
+
+async fn serve(
+    server: SandboxServer,
+    ending: CancellationToken,
+    input_ended: CancellationToken,
+) -> Result<(), ServeStdioError> {
+    let pieces = read_input(input_ended.drop_guard()).map_err(ServeStdioError::Input)?;
+    let input = StreamReader::new(ReceiverStream::new(pieces));
     let transport =
         AsyncRwTransport::new_server(input, tokio::io::stdout()).with_max_line_length(MAX_MESSAGE_BYTES);
     match server.serve_with_ct(transport, ending.clone()).await {
@@ -107,9 +130,10 @@ async fn serve(server: SandboxServer, ending: CancellationToken) -> Result<(), S
 
 /// Reads standard input on a thread of its own: a read that waits for a client that says nothing can be left alone there, and
 /// would hold up the end of the runtime.
-fn read_input() -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
+fn read_input(ended: DropGuard) -> io::Result<mpsc::Receiver<io::Result<Bytes>>> {
     let (pieces, receiver) = mpsc::channel(PIECES);
     thread::Builder::new().name("mcp-input".to_owned()).spawn(move || {
+        let _ended = ended;
         let mut input = io::stdin().lock();
         let mut buffer = vec![0; PIECE_BYTES];
         loop {

@@ -96,6 +96,8 @@ impl ToolError {
         match self {
             Self::Request(RequestError::Refused { body, .. }) => refusal(body, &body.message),
             Self::SandboxGone { body } => refusal(body, &self.to_string()),
+            // These complete "cannot …".
+            Self::Request(error) => format!("cannot {}", with_causes(error)),
             other => with_causes(other),
         }
     }
@@ -152,6 +154,13 @@ mod tests {
             "SESSION_NOT_RUNNING: no. The sandbox has gone; create a new session."
         );
         assert_eq!(ToolError::from(refused(ErrorCode::FileNotFound, None)).text(), "FILE_NOT_FOUND: no.");
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_there_is_said_with_its_address() {
+        let source = "connection refused".into();
+        let error = RequestError::Unreachable { url: "unix:/s".to_owned(), source };
+        assert_eq!(ToolError::from(error).text(), "cannot reach the daemon at unix:/s: connection refused");
     }
 
     #[test]

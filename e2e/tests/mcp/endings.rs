@@ -48,13 +48,29 @@ fn an_agent_that_closes_our_input_leaves_nothing() {
 #[test]
 fn a_server_that_is_asked_to_end_leaves_nothing() {
     with_daemon(async |daemon| {
-        for signal in [Signal::TERM, Signal::INT] {
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
             let agent = busy_agent(daemon).await;
             assert!(agent.signal(signal).await.success());
             only_the_kept_one_is_left(daemon).await;
             let kept = daemon.client().list_sessions().await.expect("a list").remove(0);
             daemon.client().destroy_session(&kept.id).await.expect("destroyed");
         }
+    });
+}
+
+#[test]
+fn an_agent_that_does_not_read_holds_up_no_end() {
+    with_daemon(async |daemon| {
+        let mut agent = StdioAgent::start(daemon, &[]).await;
+        let large = json!({"cmd": "seq 1 200000", "max_output_bytes": 1 << 20, "shell": "none"});
+        for _ in 0..4 {
+            agent.send("tools/call", json!({"name": "exec", "arguments": large})).await;
+        }
+        // The agent lives and keeps its end of our output open, and an answer waits in the middle of it.
+        until("our output is full", async || agent.unread() >= 60_000).await;
+        let mut agent = agent.close_input();
+        until("the sandbox is gone", async || sessions(daemon).await == 0).await;
+        agent.wait().await;
     });
 }
 

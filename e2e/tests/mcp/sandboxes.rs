@@ -90,3 +90,25 @@ fn the_options_are_about_the_sandbox_that_is_made() {
         assert!(wrong.close().await.success());
     });
 }
+
+#[test]
+fn the_version_without_mcp_sessions_has_one_over_standard_input_all_the_same() {
+    with_daemon(async |daemon| {
+        let mut agent = StdioAgent::silent(daemon.command(&["mcp"]).into());
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let found = agent.request("server/discover", json!({"_meta": meta})).await;
+        let versions = found["result"]["supportedVersions"].as_array().expect("versions");
+        assert!(versions.contains(&json!("2026-07-28")), "{found}");
+        for (command, expected) in [("cd /tmp; echo in", "in\n"), ("pwd", "/tmp\n")] {
+            let call = json!({"name": "exec", "arguments": {"cmd": command}, "_meta": meta});
+            let done = agent.request("tools/call", call).await;
+            assert_eq!(done["result"]["structuredContent"]["output"], expected, "{done}");
+        }
+        assert!(agent.close().await.success());
+        assert!(daemon.client().list_sessions().await.expect("a list").is_empty());
+    });
+}

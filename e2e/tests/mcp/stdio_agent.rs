@@ -30,7 +30,19 @@ impl StdioAgent {
     }
 
     /// Starts a server by a command, and agrees on a protocol.
-    pub(crate) async fn of(mut command: Command) -> Self {
+    pub(crate) async fn of(command: Command) -> Self {
+        let mut agent = Self::silent(command);
+        let hello = json!({
+            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
+        });
+        let answer = agent.request("initialize", hello).await;
+        assert_eq!(answer["result"]["serverInfo"]["name"], "sandkasten", "{answer}");
+        agent.notify("notifications/initialized", json!({})).await;
+        agent
+    }
+
+    /// Starts a server by a command, and says nothing.
+    pub(crate) fn silent(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -39,14 +51,7 @@ impl StdioAgent {
             .expect("the server starts");
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut agent = Self { child, input, output, asked: 0, told: Vec::new() };
-        let hello = json!({
-            "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"},
-        });
-        let answer = agent.request("initialize", hello).await;
-        assert_eq!(answer["result"]["serverInfo"]["name"], "sandkasten", "{answer}");
-        agent.notify("notifications/initialized", json!({})).await;
-        agent
+        Self { child, input, output, asked: 0, told: Vec::new() }
     }
 
     /// Asks, and returns the whole answer.
@@ -96,9 +101,14 @@ impl StdioAgent {
     }
 
     /// Closes the server's input and waits for its end.
-    pub(crate) async fn close(mut self) -> ExitStatus {
+    pub(crate) async fn close(self) -> ExitStatus {
+        self.close_input().wait().await
+    }
+
+    /// Closes the server's input.
+    pub(crate) fn close_input(mut self) -> Self {
         drop(self.input.take());
-        self.wait().await
+        self
     }
 
     /// Sends the server a signal and waits for its end.
@@ -108,7 +118,13 @@ impl StdioAgent {
         self.wait().await
     }
 
-    async fn wait(&mut self) -> ExitStatus {
+    /// How many bytes the server has written that nobody has read.
+    pub(crate) fn unread(&mut self) -> u64 {
+        rustix::io::ioctl_fionread(&*self.output.get_mut().get_mut()).expect("a pipe")
+    }
+
+    /// Waits for the server's end.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
         let ended = tokio::time::timeout(patience(PATIENCE), self.child.wait());
         ended.await.expect("it ends in time").expect("it can be waited for")
     }

@@ -159,16 +159,8 @@ impl SandboxServer {
             _ => return Err(ToolError::Argument("give either text or content_base64".to_owned())),
         };
         let target = self.target(input.session.as_deref(), &context).await?;
-        let written = match input.executable {
-            Some(true) => self.client.write_program(&target.id, &input.path, &content).await,
-            Some(false) | None => self.client.write_file(&target.id, &input.path, &content).await,
-        };
-        let written = match (written, input.executable) {
-            (Ok(()), Some(false)) => {
-                self.client.session_files(&target.id).set_mode(&input.path, "0644").await
-            }
-            (written, _) => written,
-        };
+        let mode = input.executable.map(|executable| if executable { "0755" } else { "0644" });
+        let written = self.client.write_file_with_mode(&target.id, &input.path, &content, mode).await;
         match written {
             Ok(()) => {
                 let text = format!("wrote {} bytes to {}", content.len(), input.path);

@@ -7,8 +7,9 @@ use clap::Args;
 use sandkasten_api::id::WorkspaceId;
 use sandkasten_api::limits::MAX_TTL_SECONDS;
 use sandkasten_api::session::CreateSessionRequest;
-use sandkasten_client::{Client, SessionReference};
+use sandkasten_client::SessionReference;
 use sandkasten_mcp::{HostDirectory, OwnSession, StdioOptions, serve_stdio};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::{CliError, Exit, with_causes};
@@ -46,26 +47,31 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: McpArguments) -> Re
     let options = arguments.options()?;
     // Before anything is there to be cleaned up.
     let mut interrupts = Interrupts::listen()?;
+    // An agent's terminal that is closed takes us with it otherwise, and leaves the sandbox.
+    let mut hangup = signal(SignalKind::hangup())
+        .map_err(|error| CliError::ours("cannot listen for signals", &error, "see ulimit -n"))?;
     logging::start(LogLevel::Warn);
     let (client, private) = find_or_start(global).await?;
-    let served = serve(client, options, &mut interrupts).await;
+    // Asked for politely, its end is an end like any other.
+    let stop = async {
+        tokio::select! {
+            _ = interrupts.next() => {}
+            _ = hangup.recv() => {}
+        }
+    };
+    let served = serve_stdio(client, options, stop).await.map_err(|error| {
+        CliError::ours(
+            "cannot serve the agent",
+            &error,
+            "give it to an agent as an MCP server: see docs/mcp.md",
+        )
+    });
     let stopped = match private {
         Some(private) => private_daemon::stop(private).await,
         None => Ok(()),
     };
     served.and(stopped)?;
     Ok(output::done())
-}
-
-async fn serve(client: Client, options: StdioOptions, interrupts: &mut Interrupts) -> Result<(), CliError> {
-    // Asked for politely, its end is an end like any other.
-    let stop = async {
-        interrupts.next().await;
-    };
-    serve_stdio(client, options, stop).await.map_err(|error| {
-        let hint = "give it to an agent as an MCP server: see docs/mcp.md";
-        CliError::ours("cannot serve the agent", &error, hint)
-    })
 }
 
 impl McpArguments {
