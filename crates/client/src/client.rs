@@ -1,5 +1,6 @@
 //! One method for each request of the API.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
 use crate::exec_stream::ExecStream;
+use crate::in_process::{self, InProcess};
 use crate::request_error::{BuildClientError, RequestError};
 use crate::session_filter::{SessionFilter, next_page};
 use crate::watch_stream::WatchStream;
@@ -31,6 +33,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Client {
     http: reqwest::Client,
     endpoint: Endpoint,
+    /// Who answers in place of whatever listens at the endpoint.
+    in_process: Option<Arc<dyn InProcess>>,
 }
 
 /// A file to upload.
@@ -71,7 +75,17 @@ impl Client {
             builder = builder.unix_socket(path.to_owned());
         }
         let http = builder.build().map_err(|source| BuildClientError::Transport { source })?;
-        Ok(Self { http, endpoint })
+        Ok(Self { http, endpoint, in_process: None })
+    }
+
+    /// Makes a client of the daemon that this process is: requests are calls, and whoever may make them was asked before. There
+    /// are no terminals on this way.
+    ///
+    /// # Errors
+    /// `Transport` where the HTTP library cannot be set up.
+    pub fn in_process(daemon: Arc<dyn InProcess>) -> Result<Self, BuildClientError> {
+        let client = Self::new(Endpoint::Http("http://localhost".to_owned()), None)?;
+        Ok(Self { in_process: Some(daemon), ..client })
     }
 
     /// Returns where the daemon is.
@@ -244,7 +258,7 @@ impl Client {
     /// # Errors
     /// As every request; `Refused` with `INVALID_REQUEST` for a path outside.
     pub async fn write_file(&self, id: &SessionId, path: &str, content: &[u8]) -> Result<(), RequestError> {
-        self.write(id, path, content, None).await
+        self.write_file_with_mode(id, path, content, None).await
     }
 
     /// Writes a file of a session that can be run.
@@ -257,21 +271,25 @@ impl Client {
         path: &str,
         content: &[u8],
     ) -> Result<(), RequestError> {
-        self.write(id, path, content, Some("0755".to_owned())).await
+        self.write_file_with_mode(id, path, content, Some("0755")).await
     }
 
-    async fn write(
+    /// Writes a file of a session with these permission bits, in octal; without any it keeps those that it has.
+    ///
+    /// # Errors
+    /// As [`write_file`](Self::write_file).
+    pub async fn write_file_with_mode(
         &self,
         id: &SessionId,
         path: &str,
         content: &[u8],
-        mode: Option<String>,
+        mode: Option<&str>,
     ) -> Result<(), RequestError> {
         let request = WriteFileRequest {
             path: path.to_owned(),
             content_base64: Some(STANDARD.encode(content)),
             text: None,
-            mode,
+            mode: mode.map(str::to_owned),
         };
         let Acknowledged { .. } =
             self.call(self.session_request(Method::POST, id, "/fs/write").json(&request)).await?;
@@ -431,7 +449,11 @@ impl Client {
 
     /// Sends a request and returns the response if it is a success.
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, RequestError> {
-        let response = request.send().await.map_err(|source| self.unreachable(source))?;
+        let answered = match &self.in_process {
+            None => request.send().await,
+            Some(daemon) => in_process::send(&**daemon, request).await,
+        };
+        let response = answered.map_err(|source| self.unreachable(source))?;
         let status = response.status();
         if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);

@@ -4,6 +4,8 @@ use std::io;
 
 use futures_util::Stream;
 use reqwest::{Body, Method, RequestBuilder, Response};
+use sandkasten_api::file_edit::{EditFileRequest, EditFileResponse};
+use sandkasten_api::file_search::{SearchRequest, SearchResponse};
 use sandkasten_api::file_tree::{
     ArchiveFormat, ArchiveQuery, ChangeModeRequest, FileEntry, FilePathQuery, ListFilesQuery,
     ListFilesResponse, MakeDirectoryRequest, RawUploadQuery, RawUploadResponse, UnpackResponse,
@@ -97,6 +99,22 @@ impl Files {
     ) -> Result<RawUploadResponse, RequestError> {
         let request = self.request(Method::PUT, "raw").query(query);
         self.client.call(request.body(Body::wrap_stream(content))).await
+    }
+
+    /// Changes a part of a file, all of the request or nothing.
+    ///
+    /// # Errors
+    /// As [`stat`](Self::stat); `Refused` with `EDIT_MISMATCH` or `FILE_CHANGED`.
+    pub async fn edit(&self, request: &EditFileRequest) -> Result<EditFileResponse, RequestError> {
+        self.client.call(self.request(Method::POST, "edit").json(request)).await
+    }
+
+    /// Looks for a text in files.
+    ///
+    /// # Errors
+    /// As [`stat`](Self::stat); `Refused` with `INVALID_REQUEST` for a pattern that is none.
+    pub async fn search(&self, request: &SearchRequest) -> Result<SearchResponse, RequestError> {
+        self.client.call(self.request(Method::POST, "search").json(request)).await
     }
 
     /// Reads a directory as a tar archive.

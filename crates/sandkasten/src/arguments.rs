@@ -6,7 +6,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, config, cp, create, daemon, doctor, exec, image, init, logs, openapi, processes, ps, rm, run,
+    bench, config, cp, create, daemon, doctor, exec, image, init, logs, mcp, openapi, processes, ps, rm, run,
     security, shell, stats, status, stop, version, workspace,
 };
 
@@ -107,6 +107,11 @@ pub(crate) enum Command {
     /// List, create, copy, rename and remove workspaces, and copy files in and out
     #[command(subcommand)]
     Workspace(workspace::WorkspaceCommand),
+    /// Serve an agent over standard input and output, by the Model Context Protocol
+    ///
+    /// The agent gets a sandbox that is made at its first call and destroyed when it closes our standard input, or when we are
+    /// asked to end. Uses a running daemon or starts a private one. A running daemon serves the same at /mcp, over HTTP.
+    Mcp(mcp::McpArguments),
     /// Check what this host can do
     Doctor(doctor::DoctorArguments),
     /// Check the configuration and the host, and attack a sandbox from inside
@@ -248,6 +253,8 @@ mod tests {
             &["workspace", "create", "Upper"],
             &["workspace", "cp", "one"],
             &["run", "--workspace", "../x", "--", "true"],
+            &["mcp", "--session", "dev", "--image", "python"],
+            &["mcp", "--session", "../x"],
             &["frobnicate"],
         ] {
             assert!(parse(words).is_err_and(|error| error.use_stderr()), "{words:?}");

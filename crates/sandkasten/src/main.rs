@@ -21,7 +21,6 @@ mod label_argument;
 mod logging;
 mod output;
 mod progress_line;
-mod session_reference;
 mod shell_quote;
 mod table;
 

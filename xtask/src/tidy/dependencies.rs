@@ -46,6 +46,8 @@ const PLACES: &[Place] = &[
         &[
             "sandkasten-api",
             "sandkasten-archive",
+            "sandkasten-client",
+            "sandkasten-mcp",
             "sandkasten-protocol",
             "sandkasten-isolation",
             "sandkasten-image",
@@ -55,6 +57,8 @@ const PLACES: &[Place] = &[
         ],
     ),
     place("sandkasten-client", &["sandkasten-api"]),
+    // Of isolation the root directory: files of the user's host are reached as those of sandboxes are.
+    place("sandkasten-mcp", &["sandkasten-api", "sandkasten-client", "sandkasten-isolation"]),
     place("sandkasten-registry", &["sandkasten-image"]),
     // `image` and `doctor` work on the store and the kernel themselves, without a daemon; `cp` on the user's own files.
     place(
@@ -68,6 +72,7 @@ const PLACES: &[Place] = &[
             "sandkasten-daemon",
             "sandkasten-image",
             "sandkasten-isolation",
+            "sandkasten-mcp",
             "sandkasten-registry",
             "sandkasten-security",
         ],
@@ -80,6 +85,7 @@ const PLACES: &[Place] = &[
 const FENCED: &[(&str, &[&str], &str)] = &[
     // The tests of the registry crate have registries of their own.
     ("axum", &["sandkasten-daemon", "sandkasten-registry"], "HTTP is served by the daemon alone"),
+    ("rmcp", &["sandkasten-mcp"], "MCP is spoken by one crate"),
     ("sqlx", &["sandkasten-daemon"], "the store is the daemon's"),
     (
         "tokio",
@@ -88,6 +94,7 @@ const FENCED: &[(&str, &[&str], &str)] = &[
             "sandkasten",
             "sandkasten-bench",
             "sandkasten-client",
+            "sandkasten-mcp",
             "sandkasten-registry",
             "sandkasten-security",
             "sandkasten-e2e",

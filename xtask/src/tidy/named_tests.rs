@@ -10,7 +10,7 @@ use crate::tree::TextFile;
 /// The page whose code spans `path::name` are names of tests.
 const PAGE: &str = "docs/threat-model.md";
 /// The heading that the checklist stands under, and how many rows it has.
-const CHECKLIST: (&str, usize) = ("## Checklist", 69);
+const CHECKLIST: (&str, usize) = ("## Checklist", 71);
 
 pub(super) fn check(documents: &[TextFile], sources: &[TextFile]) -> Vec<Finding> {
     let Some(page) = documents.iter().find(|document| document.path == PAGE) else {
@@ -113,7 +113,7 @@ fn helper() {}
     }
 
     fn findings(text: &str) -> Vec<String> {
-        let page = TextFile { path: PAGE.to_owned(), text: text.to_owned() + &rows(69) };
+        let page = TextFile { path: PAGE.to_owned(), text: text.to_owned() + &rows(71) };
         let source = TextFile { path: "a/b.rs".to_owned(), text: SOURCE.to_owned() };
         check(&[page], &[source]).iter().map(ToString::to_string).collect()
     }
@@ -135,12 +135,12 @@ fn helper() {}
 
     #[test]
     fn the_checklist_is_whole() {
-        assert!(check_rows(&rows(69)).is_empty());
+        assert!(check_rows(&rows(71)).is_empty());
         assert_eq!(check_rows(&rows(55)).len(), 1);
         assert_eq!(check_rows("").len(), 1);
-        assert_eq!(check_rows(&rows(69).replace("| 7 |", "| 8 |")).len(), 2);
-        assert_eq!(check_rows(&rows(69).replace("| 9 | a | b | c |", "| 9 | a | b |  |")).len(), 1);
-        assert_eq!(check_rows(&rows(69).replace("| 9 | a | b | c |", "| 9 | a | b |")).len(), 1);
+        assert_eq!(check_rows(&rows(71).replace("| 7 |", "| 8 |")).len(), 2);
+        assert_eq!(check_rows(&rows(71).replace("| 9 | a | b | c |", "| 9 | a | b |  |")).len(), 1);
+        assert_eq!(check_rows(&rows(71).replace("| 9 | a | b | c |", "| 9 | a | b |")).len(), 1);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use axum::{Extension, Router};
 use http::StatusCode;
 use sandkasten_api::limits::{MAX_COMMAND_BYTES, MAX_ENVIRONMENT_BYTES, MAX_STDIN_BYTES, MAX_UPLOAD_BYTES};
+use sandkasten_client::BuildClientError;
+use sandkasten_mcp::HttpEndpoint;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::__dev::{SchemaReferences, Tags};
 use utoipa::openapi::OpenApi;
@@ -28,7 +30,7 @@ use super::reference;
 use super::request_id;
 use super::routes::{
     document, events, exec, file_archive, file_edit, file_raw, file_search, file_tree, file_watch, files,
-    health, image_pull, images, metrics, processes, sessions, tty, workspace_files, workspaces,
+    health, image_pull, images, mcp, metrics, processes, sessions, tty, workspace_files, workspaces,
 };
 use super::swerex;
 use crate::config::Config;
@@ -63,10 +65,25 @@ impl AsRef<Arc<Guard>> for ApiState {
     }
 }
 
+/// The service.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) router: Router,
+    /// The part of it that has clients of its own to end.
+    pub(super) mcp: HttpEndpoint,
+}
+
 /// Makes the service.
-pub(super) fn build(config: &Config, sessions: Sessions, images: Images) -> Router {
-    let guard = Arc::new(Guard::new(config));
-    table()
+///
+/// # Errors
+/// [`BuildClientError`]: MCP needs a client of the rest.
+pub(super) fn build(
+    config: &Config,
+    sessions: Sessions,
+    images: Images,
+) -> Result<Service, BuildClientError> {
+    let (guard, counted) = (Arc::new(Guard::new(config)), sessions.clone());
+    let routes = table()
         .split_for_parts()
         .0
         .merge(reference::pages())
@@ -75,12 +92,17 @@ pub(super) fn build(config: &Config, sessions: Sessions, images: Images) -> Rout
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(SMALL_BODY))
         .layer(Extension(BodyLimit(SMALL_BODY)))
+        .with_state(ApiState { sessions, images, guard: Arc::clone(&guard) });
+    let engine = routes.clone().layer(CatchPanicLayer::custom(panicked)).layer(from_fn(request_id::attach));
+    let mcp = mcp::endpoint(config, engine)?;
+    let router = routes
+        .merge(mcp::route(mcp.clone()))
         .layer(from_fn(body_pace::bound))
-        .layer(from_fn_with_state(Arc::clone(&guard), guard::admit))
+        .layer(from_fn_with_state(guard, guard::admit))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(request_id::attach))
-        .layer(from_fn_with_state(sessions.clone(), answer_count::count))
-        .with_state(ApiState { sessions, images, guard })
+        .layer(from_fn_with_state(counted, answer_count::count));
+    Ok(Service { router, mcp })
 }
 
 /// Describes the service.

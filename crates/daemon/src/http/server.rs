@@ -12,12 +12,14 @@ use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use sandkasten_client::BuildClientError;
+use sandkasten_mcp::HttpEndpoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::Layer;
 
-use super::router;
+use super::router::{self, Service};
 use super::stalled_writes::StalledWrites;
 use crate::config::{Config, ListenAddress};
 use crate::images::Images;
@@ -43,6 +45,7 @@ pub(crate) struct Server {
     listener: Listener,
     address: ListenAddress,
     router: Router,
+    mcp: HttpEndpoint,
     write_patience: Duration,
 }
 
@@ -68,6 +71,12 @@ pub enum ServerError {
     Occupied {
         /// Which path.
         path: PathBuf,
+    },
+    /// MCP cannot be served.
+    #[error("failed to make the client that serves MCP")]
+    Mcp {
+        /// Why.
+        source: BuildClientError,
     },
 }
 
@@ -97,7 +106,9 @@ impl Server {
         };
         let longest = Duration::from_millis(config.longest_exec_ms());
         let write_patience = longest.saturating_add(WRITE_PATIENCE);
-        Ok(Self { listener, address, router: router::build(config, sessions, images), write_patience })
+        let Service { router, mcp } =
+            router::build(config, sessions, images).map_err(|source| ServerError::Mcp { source })?;
+        Ok(Self { listener, address, router, mcp, write_patience })
     }
 
     pub(crate) fn address(&self) -> ListenAddress {
@@ -139,7 +150,9 @@ impl Server {
         }
         // Streams may never end by themselves; what is cut off ends with its connection.
         stop.send_replace(());
+        self.mcp.end();
         tokio::time::timeout(STOP_TIMEOUT, stop.closed()).await.ok();
+        self.mcp.ended().await;
         Ok(())
     }
 

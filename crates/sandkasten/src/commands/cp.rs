@@ -8,7 +8,7 @@ use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::connection;
 use crate::copy::{self, Direction, Operand, Remote, RemotePath};
-use crate::session_reference::SessionReference;
+use sandkasten_client::SessionReference;
 
 /// Arguments of `cp`.
 #[derive(Debug, Args)]

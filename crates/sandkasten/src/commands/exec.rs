@@ -10,9 +10,9 @@ use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::environment_argument::EnvironmentArguments;
 use crate::interrupt::Interrupts;
-use crate::session_reference::SessionReference;
 use crate::stream_command::stream_command;
 use crate::{connection, shell_quote};
+use sandkasten_client::SessionReference;
 
 /// Arguments of `exec`.
 #[derive(Debug, Args)]

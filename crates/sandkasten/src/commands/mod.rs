@@ -10,6 +10,7 @@ pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod logs;
+pub(crate) mod mcp;
 pub(crate) mod openapi;
 pub(crate) mod processes;
 pub(crate) mod ps;
@@ -58,6 +59,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Stats(arguments) => stats::run(global, &arguments).await,
         Command::Image(command) => image::run(global, command).await,
         Command::Workspace(command) => workspace::run(global, command).await,
+        Command::Mcp(arguments) => mcp::run(global, arguments).await,
         Command::Init(arguments) => init::run(global, &arguments).await,
         Command::Doctor(arguments) => doctor::run(global, arguments),
         Command::Security(arguments) => security::run(global, arguments).await,

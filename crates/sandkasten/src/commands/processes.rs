@@ -10,9 +10,9 @@ use sandkasten_api::process::{Process, ProcessKind, ProcessStatus};
 use crate::arguments::{GlobalArguments, ListingArguments};
 use crate::cli_error::CliError;
 use crate::output::Colour;
-use crate::session_reference::SessionReference;
 use crate::table::{self, Align};
 use crate::{connection, human, output};
+use sandkasten_client::SessionReference;
 
 /// How much of a command is shown in a table.
 const COMMAND_CHARACTERS: usize = 60;

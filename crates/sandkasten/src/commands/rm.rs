@@ -7,8 +7,8 @@ use sandkasten_client::{Client, RequestError};
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
-use crate::session_reference::SessionReference;
 use crate::{connection, output};
+use sandkasten_client::SessionReference;
 
 /// Arguments of `rm`.
 #[derive(Debug, Args)]

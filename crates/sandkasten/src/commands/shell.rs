@@ -9,9 +9,9 @@ use sandkasten_api::terminal::TerminalQuery;
 use crate::arguments::GlobalArguments;
 use crate::cli_error::CliError;
 use crate::interrupt::Interrupts;
-use crate::session_reference::SessionReference;
 use crate::terminal::{Attachment, InputMode, Left, ending, required_window};
 use crate::{connection, output};
+use sandkasten_client::SessionReference;
 
 /// Arguments of `shell`.
 #[derive(Debug, Args)]

@@ -12,9 +12,9 @@ use serde::Serialize;
 use crate::arguments::{GlobalArguments, ListingArguments};
 use crate::cli_error::CliError;
 use crate::output::Colour;
-use crate::session_reference::SessionReference;
 use crate::table::{self, Align};
 use crate::{connection, human, output};
+use sandkasten_client::SessionReference;
 
 /// Arguments of `stats`.
 #[derive(Debug, Args)]

@@ -166,7 +166,7 @@ mod tests {
     use sandkasten_api::id::WorkspaceId;
 
     use super::Operand;
-    use crate::session_reference::SessionReference;
+    use sandkasten_client::SessionReference;
 
     fn parse(text: &str) -> Result<Operand<SessionReference>, String> {
         Operand::parse(text.into())

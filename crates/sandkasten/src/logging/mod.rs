@@ -33,7 +33,8 @@ pub(crate) enum LogLevel {
 pub(crate) fn start(level: LogLevel) {
     // Libraries explain themselves at length below `warn`; that drowns our own lines.
     let others = if level == LogLevel::Error { "error" } else { "warn" };
-    let filter = EnvFilter::new(format!("{others},sandkasten={}", level.as_str()));
+    // What this one says is what clients sent, in full: they know it, and it would fill the log.
+    let filter = EnvFilter::new(format!("{others},rmcp=off,sandkasten={}", level.as_str()));
     let format =
         if io::stderr().is_terminal() { LineFormat::Text(output::stderr_colour()) } else { LineFormat::Json };
     let started = tracing_subscriber::fmt()

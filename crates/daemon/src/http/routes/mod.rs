@@ -13,6 +13,7 @@ pub(super) mod files;
 pub(super) mod health;
 pub(super) mod image_pull;
 pub(super) mod images;
+pub(super) mod mcp;
 pub(super) mod metrics;
 pub(super) mod processes;
 pub(super) mod sessions;

@@ -1,17 +1,21 @@
-//! A session as the command line names it: by its id, or by the name that it was given.
+//! A session as people and agents name it: by its id, or by the name that it was given.
 
 use std::fmt;
 use std::str::FromStr;
 
+use crate::client::Client;
+use crate::request_error::RequestError;
+use crate::session_filter::SessionFilter;
 use sandkasten_api::error::{ErrorBody, ErrorCode};
 use sandkasten_api::id::SessionId;
 use sandkasten_api::name::{ParseNameError, SessionName};
-use sandkasten_client::{Client, RequestError, SessionFilter};
 
 /// An id or a name; nothing is both.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SessionReference {
+pub enum SessionReference {
+    /// By its id.
     Id(SessionId),
+    /// By its name.
     Name(SessionName),
 }
 
@@ -40,7 +44,7 @@ impl SessionReference {
     ///
     /// # Errors
     /// As every request; `Refused` with `SESSION_NOT_FOUND` where no live session has the name.
-    pub(crate) async fn resolve(&self, client: &Client) -> Result<SessionId, RequestError> {
+    pub async fn resolve(&self, client: &Client) -> Result<SessionId, RequestError> {
         let name = match self {
             Self::Id(id) => return Ok(id.clone()),
             Self::Name(name) => name,
