@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, config, cp, create, daemon, doctor, exec, image, init, logs, openapi, processes, ps, rm, run,
-    security, shell, stats, status, stop, version, workspace,
+    bench, completions, config, cp, create, daemon, doctor, exec, image, init, logs, man, openapi, processes,
+    ps, rm, run, security, shell, stats, status, stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -122,6 +122,10 @@ pub(crate) enum Command {
     Config(config::ConfigCommand),
     /// Print the OpenAPI document of the HTTP API
     Openapi(openapi::OpenapiArguments),
+    /// Print a script that completes the command line in a shell
+    Completions(completions::CompletionsArguments),
+    /// Write the manual, a page for each command
+    Man(man::ManArguments),
     /// Print the version
     Version(version::VersionArguments),
 }

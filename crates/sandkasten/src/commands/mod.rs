@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod create;
@@ -10,6 +11,7 @@ pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod openapi;
 pub(crate) mod processes;
 pub(crate) mod ps;
@@ -64,6 +66,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Bench(arguments) => bench::run(global, &arguments).await,
         Command::Config(command) => config::run(global, &command),
         Command::Openapi(arguments) => openapi::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Version(arguments) => version::run(arguments),
     }
 }

@@ -1,0 +1,3 @@
+//! How the binary comes onto a host, and how a host's systemd runs it.
+
+mod install;
