@@ -143,6 +143,15 @@ pub(crate) struct ListingArguments {
 }
 
 impl Arguments {
+    /// Whether this process is to be a daemon, or to start one.
+    pub(crate) fn is_daemon(&self) -> bool {
+        match &self.command {
+            Some(Command::Daemon(_)) => true,
+            Some(_) => false,
+            None => self.global.config.is_some(),
+        }
+    }
+
     /// Parses the command line of this process.
     pub(crate) fn of_process() -> Result<Self, clap::Error> {
         Self::of_matches(&Self::command().try_get_matches()?)
