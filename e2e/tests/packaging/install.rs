@@ -6,9 +6,7 @@ use std::process::{Command, Output};
 
 use sandkasten_e2e::binary;
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use crate::repository;
 
 fn install(arguments: &[&Path]) -> Output {
     let output =

@@ -3,3 +3,11 @@
 mod fake_manager;
 mod install;
 mod service;
+mod wheel;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the repository.
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
