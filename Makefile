@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt wheel install uninstall clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt deb wheel install uninstall clean
 
 PREFIX ?= /usr/local
 MUSL := $(shell uname -m)-unknown-linux-musl
@@ -95,6 +95,9 @@ fmt: ## format the sources
 
 wheel: build ## the wheel sandkasten-server of bin/sandkasten, in bin/
 	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir bin packaging/python
+
+deb: build ## the Debian package of bin/sandkasten, in bin/
+	packaging/deb/build $(BINARY) bin
 
 install: build ## install the binary, its manual and completions below $(PREFIX)
 	packaging/install $(BINARY) "$(DESTDIR)$(PREFIX)"
