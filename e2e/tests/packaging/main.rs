@@ -4,6 +4,7 @@
 mod deb;
 mod fake_manager;
 mod install;
+mod operations;
 mod service;
 mod wheel;
 
