@@ -6,6 +6,7 @@ mod fake_manager;
 mod install;
 mod operations;
 mod service;
+mod systemd;
 mod wheel;
 
 use std::path::{Path, PathBuf};
