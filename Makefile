@@ -94,7 +94,9 @@ fmt: ## format the sources
 	cargo fmt --all
 
 wheel: build ## the wheel sandkasten-server of bin/sandkasten, in bin/
-	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir bin packaging/python
+	@# A pip of its own: Debian's Python has none.
+	python3 -m venv "$(TARGET_DIR)/wheel"
+	"$(TARGET_DIR)/wheel/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --wheel-dir bin packaging/python
 
 deb: build ## the Debian package of bin/sandkasten, in bin/
 	packaging/deb/build $(BINARY) bin

@@ -1,6 +1,7 @@
 //! How the binary comes onto a host, and how a host's service manager runs it.
 #![expect(clippy::print_stdout, reason = "a test says what it skips")]
 
+mod container;
 mod deb;
 mod fake_manager;
 mod install;
