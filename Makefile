@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt install clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt deb wheel install uninstall clean
 
 PREFIX ?= /usr/local
 MUSL := $(shell uname -m)-unknown-linux-musl
@@ -93,8 +93,19 @@ contract: build ## write the generated documents in docs/contract/
 fmt: ## format the sources
 	cargo fmt --all
 
-install: build ## install the binary to $(PREFIX)/bin
-	install -D -m 0755 $(BINARY) "$(DESTDIR)$(PREFIX)/bin/sandkasten"
+wheel: build ## the wheel sandkasten-server of bin/sandkasten, in bin/
+	@# A pip of its own: Debian's Python has none.
+	python3 -m venv "$(TARGET_DIR)/wheel"
+	"$(TARGET_DIR)/wheel/bin/pip" wheel --quiet --disable-pip-version-check --no-deps --wheel-dir bin packaging/python
+
+deb: build ## the Debian package of bin/sandkasten, in bin/
+	packaging/deb/build $(BINARY) bin
+
+install: build ## install the binary, its manual and completions below $(PREFIX)
+	packaging/install $(BINARY) "$(DESTDIR)$(PREFIX)"
+
+uninstall: ## remove what install has put below $(PREFIX)
+	packaging/install --remove "$(DESTDIR)$(PREFIX)"
 
 clean: ## remove everything that was built
 	cargo clean

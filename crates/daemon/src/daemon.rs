@@ -11,9 +11,12 @@ use sandkasten_isolation::host::{LeaseError, PathError, RunnerImageError};
 
 use crate::admission::HostMemoryError;
 use crate::config::{Config, ListenAddress};
+use crate::heartbeat::Heartbeat;
 use crate::http::{Server, ServerError};
 use crate::images::Images;
+use crate::passed_socket::{PassedSocket, PassedSocketError};
 use crate::places::{Places, PlacesError, private_directory};
+use crate::presence::ListenerOrigin;
 use crate::recovery::RecoveryError;
 use crate::session::Sessions;
 use crate::store::{Store, StoreError};
@@ -101,6 +104,9 @@ pub enum StartError {
         /// Why.
         source: RecoveryError,
     },
+    /// The API is not served on the socket that was handed over.
+    #[error(transparent)]
+    PassedSocket(#[from] PassedSocketError),
     /// The API cannot listen.
     #[error(transparent)]
     Server(#[from] ServerError),
@@ -133,16 +139,25 @@ fn raise_open_files() {
 
 impl Daemon {
     /// Starts a daemon on its data directory: locks it, recovers, listens, and writes down in the run directory that it does,
-    /// with the file that it logs to, if there is one. Needs root.
+    /// with the file that it logs to, if there is one. A socket that was handed over takes the place of the configured address.
+    /// Needs root.
     ///
     /// # Errors
     /// [`StartError`], with what to do about it.
-    pub async fn start(config: Config, log: Option<PathBuf>) -> Result<Self, StartError> {
+    pub async fn start(
+        config: Config,
+        log: Option<PathBuf>,
+        socket: Option<PassedSocket>,
+    ) -> Result<Self, StartError> {
+        let (config, origin) = match &socket {
+            Some(socket) => (socket.admit(config)?, ListenerOrigin::Passed),
+            None => (config, ListenerOrigin::Bound),
+        };
         let run = config.run_dir();
         let database = config.database_path();
-        let daemon = Self::start_in(config, move || Places::open(&run, database)).await?;
+        let daemon = Self::start_in(config, socket, move || Places::open(&run, database)).await?;
         let address = daemon.address().to_string();
-        let announced = daemon.sessions.places().announce_ready(address, log);
+        let announced = daemon.sessions.places().announce_ready(address, origin, log);
         announced.map_err(|source| StartError::Announce { source })?;
         Ok(daemon)
     }
@@ -154,12 +169,13 @@ impl Daemon {
     /// [`StartError`], with what to do about it.
     pub async fn start_private(config: Config, run: PathBuf) -> Result<Self, StartError> {
         let database = run.join("sandkasten.db");
-        let daemon = Self::start_in(config, move || Places::open_private(&run, database)).await?;
+        let daemon = Self::start_in(config, None, move || Places::open_private(&run, database)).await?;
         Ok(Self { is_private: true, ..daemon })
     }
 
     async fn start_in(
         config: Config,
+        socket: Option<PassedSocket>,
         open: impl FnOnce() -> Result<Places, PlacesError> + Send + 'static,
     ) -> Result<Self, StartError> {
         if !rustix::process::geteuid().is_root() {
@@ -190,7 +206,7 @@ impl Daemon {
         recovery::recover(&sessions).await.map_err(|source| StartError::Recovery { source })?;
         tokio::spawn(reaper::reap(sessions.clone()));
         tokio::spawn(sessions.clone().keep_pool());
-        let server = Server::bind(&config, sessions.clone(), image_requests.clone()).await?;
+        let server = Server::bind(&config, sessions.clone(), image_requests.clone(), socket).await?;
         Ok(Self { server, sessions, images: image_requests, is_private: false })
     }
 
@@ -198,6 +214,12 @@ impl Daemon {
     #[must_use]
     pub fn address(&self) -> ListenAddress {
         self.server.address()
+    }
+
+    /// Returns what tells whether it works while it serves.
+    #[must_use]
+    pub fn heartbeat(&self) -> Heartbeat {
+        Heartbeat::new(self.server.ping(), self.sessions.store().clone())
     }
 
     /// Serves until `shutdown` completes, then lets running requests end. Sessions live on, and are adopted by the next

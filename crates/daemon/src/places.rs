@@ -11,7 +11,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use sandkasten_isolation::host::PathError;
 use sha2::{Digest, Sha256};
 
-use crate::presence::{Presence, RunningDaemon};
+use crate::presence::{ListenerOrigin, Presence, RunningDaemon};
 
 /// The longest path of a unix socket, less its NUL: unix(7).
 const MAX_SOCKET_PATH_BYTES: usize = 107;
@@ -126,8 +126,13 @@ impl Places {
     ///
     /// # Errors
     /// The file that could not be written.
-    pub(crate) fn announce_ready(&self, address: String, log: Option<PathBuf>) -> Result<(), PathError> {
-        self.presence.as_ref().map_or(Ok(()), |presence| presence.ready(address, log))
+    pub(crate) fn announce_ready(
+        &self,
+        address: String,
+        origin: ListenerOrigin,
+        log: Option<PathBuf>,
+    ) -> Result<(), PathError> {
+        self.presence.as_ref().map_or(Ok(()), |presence| presence.ready(address, origin, log))
     }
 
     /// Returns the path of a session's socket.

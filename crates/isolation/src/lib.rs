@@ -19,5 +19,5 @@ mod sys;
 pub use error_chain::error_chain;
 pub use foreign_text::printable;
 pub use sys::attempted_call::attempt_call;
-pub use sys::inherited::keep_descriptors_from_programs;
+pub use sys::inherited::{keep_descriptors_from_programs, take_inherited};
 pub use sys::process_exit::exit_now;

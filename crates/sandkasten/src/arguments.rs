@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    bench, config, cp, create, daemon, doctor, exec, image, init, logs, mcp, openapi, processes, ps, rm, run,
-    security, shell, stats, status, stop, version, workspace,
+    bench, completions, config, cp, create, daemon, doctor, exec, image, init, logs, man, mcp, openapi,
+    processes, ps, rm, run, security, shell, stats, status, stop, version, workspace,
 };
 
 /// A self-hosted sandbox runtime for AI agents.
@@ -127,6 +127,10 @@ pub(crate) enum Command {
     Config(config::ConfigCommand),
     /// Print the OpenAPI document of the HTTP API
     Openapi(openapi::OpenapiArguments),
+    /// Print a script that completes the command line in a shell
+    Completions(completions::CompletionsArguments),
+    /// Write the manual, a page for each command
+    Man(man::ManArguments),
     /// Print the version
     Version(version::VersionArguments),
 }
@@ -144,6 +148,15 @@ pub(crate) struct ListingArguments {
 }
 
 impl Arguments {
+    /// Whether this process is to be a daemon, or to start one.
+    pub(crate) fn is_daemon(&self) -> bool {
+        match &self.command {
+            Some(Command::Daemon(_)) => true,
+            Some(_) => false,
+            None => self.global.config.is_some(),
+        }
+    }
+
     /// Parses the command line of this process.
     pub(crate) fn of_process() -> Result<Self, clap::Error> {
         Self::of_matches(&Self::command().try_get_matches()?)

@@ -40,6 +40,17 @@ pub(crate) struct CliError {
 }
 
 impl Exit {
+    /// All of them, in the order of their numbers.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Success,
+        Self::Unfit,
+        Self::Usage,
+        Self::Unreachable,
+        Self::Refused,
+        Self::Timeout,
+        Self::Ours,
+    ];
+
     /// Returns the status as the shell sees it.
     pub(crate) const fn code(self) -> u8 {
         match self {
@@ -50,6 +61,26 @@ impl Exit {
             Self::Refused => 4,
             Self::Timeout => 124,
             Self::Ours => 125,
+        }
+    }
+
+    /// Says when a command ends with it, for the manual.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "Success.",
+            Self::Unfit => {
+                "doctor: something that is needed is missing. security: a check failed. bench: a budget was missed, or a \
+                 figure is worse than an earlier one. init: this host lacks what sandboxes need."
+            }
+            Self::Usage => "The command line or the configuration is wrong.",
+            Self::Unreachable => "The daemon cannot be reached; status: none runs.",
+            Self::Refused => {
+                "The daemon refused: a wrong key, something that is not there, or a request that is not valid."
+            }
+            Self::Timeout => {
+                "run, exec and shell: the command ran past its timeout, as timeout(1) reports it."
+            }
+            Self::Ours => "Sandkasten itself failed.",
         }
     }
 
@@ -207,9 +238,7 @@ mod tests {
 
     #[test]
     fn exit_statuses_are_those_of_the_contract() {
-        let codes =
-            [Exit::Success, Exit::Usage, Exit::Unreachable, Exit::Refused, Exit::Ours].map(Exit::code);
-        assert_eq!(codes, [0, 2, 3, 4, 125]);
+        assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4, 124, 125]);
     }
 
     #[test]

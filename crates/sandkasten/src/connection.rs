@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use sandkasten_client::{Client, Endpoint};
-use sandkasten_daemon::config::{self, Config, ListenAddress, LoadConfigError};
+use sandkasten_daemon::config::{self, Config, ListenAddress, LoadConfigError, Source};
+use sandkasten_daemon::{ListenerOrigin, RunningDaemon};
 
 use crate::arguments::GlobalArguments;
 use crate::cli_error::{CliError, Exit, with_causes};
@@ -16,8 +17,21 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) fn connect(global: &GlobalArguments) -> Result<Client, CliError> {
     match named(global)? {
         Some(client) => Ok(client),
-        None => configured(global, &load_config(global)?),
+        None => configured(global, &in_force(load_config(global)?)),
     }
+}
+
+/// Puts the address of the daemon that runs in place of the configured one, where that does not count: it serves on a socket
+/// that it was handed. Nobody but root can know.
+pub(crate) fn in_force(mut config: Config) -> Config {
+    let running = RunningDaemon::find(&config.run_dir()).ok().flatten();
+    let record = running.as_ref().and_then(RunningDaemon::record);
+    if let Some(record) = record.filter(|record| record.listener == ListenerOrigin::Passed)
+        && let Ok(address) = record.address.parse()
+    {
+        config.listen_elsewhere(address, Source::PassedSocket { pid: record.pid });
+    }
+    config
 }
 
 /// Returns a client for the daemon that was named by `--url`, if one was.

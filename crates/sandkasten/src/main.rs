@@ -21,6 +21,7 @@ mod label_argument;
 mod logging;
 mod output;
 mod progress_line;
+mod service_manager;
 mod shell_quote;
 mod table;
 
@@ -53,6 +54,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+    // While its number is still its own: the runtime opens descriptors.
+    let socket = if arguments.is_daemon() { service_manager::passed_socket()? } else { None };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| CliError {
             what: "cannot start".to_owned(),
@@ -60,7 +63,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
             hint: "look at the limits of open files and threads (ulimit -a)".to_owned(),
             exit: Exit::Ours,
         })?;
-    let done = runtime.block_on(commands::run(arguments));
+    let done = runtime.block_on(commands::run(arguments, socket));
     runtime.shutdown_timeout(EXIT_PATIENCE);
     done
 }

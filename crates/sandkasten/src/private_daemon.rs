@@ -17,7 +17,7 @@ pub(crate) async fn find_or_start(
         return Ok((client, None));
     }
     let config = connection::load_config(global)?;
-    let client = connection::configured(global, &config)?;
+    let client = connection::configured(global, &connection::in_force(config.clone()))?;
     if connection::is_alive(&client).await {
         return Ok((client, None));
     }

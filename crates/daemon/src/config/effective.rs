@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::Config;
-use super::setting::SETTINGS;
+use super::setting::{LISTEN, SETTINGS};
+use super::{Config, ListenAddress};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,11 @@ pub enum Source {
         /// The file.
         path: PathBuf,
     },
+    /// A socket that the daemon was handed at its start.
+    PassedSocket {
+        /// Which process.
+        pid: u32,
+    },
 }
 
 impl fmt::Display for Source {
@@ -36,6 +41,7 @@ impl fmt::Display for Source {
             Self::Default => formatter.write_str("default"),
             Self::File { path, line } => write!(formatter, "{}:{line}", path.display()),
             Self::Environment { variable } => write!(formatter, "env {variable}"),
+            Self::PassedSocket { pid } => write!(formatter, "the socket passed to process {pid}"),
             Self::KeyFile { path } => write!(formatter, "{}", path.display()),
         }
     }
@@ -55,6 +61,12 @@ pub struct EffectiveSetting {
 }
 
 impl Config {
+    /// Puts another address in place of the one that was configured. The rule about an open API is the caller's to apply.
+    pub fn listen_elsewhere(&mut self, address: ListenAddress, source: Source) {
+        self.listen = address;
+        self.sources.insert(LISTEN, source);
+    }
+
     /// Lists all keys, in the order of the contract.
     #[must_use]
     pub fn effective(&self) -> Vec<EffectiveSetting> {

@@ -107,13 +107,20 @@ impl Config {
             }
         }
         config.settle_key()?;
-        if config.listen.is_local() {
-            return Ok(config);
+        config.refuse_open_api()?;
+        Ok(config)
+    }
+
+    /// Refuses an address that other hosts reach without a key of one's own.
+    pub(crate) fn refuse_open_api(&self) -> Result<(), LoadConfigError> {
+        if self.listen.is_local() {
+            return Ok(());
         }
-        match &config.api_key {
-            None => Err(LoadConfigError::OpenToOthers { listen: config.listen }),
-            Some(key) if key.is_published() => Err(LoadConfigError::PublishedKey { listen: config.listen }),
-            Some(_) => Ok(config),
+        let listen = || self.listen.clone();
+        match &self.api_key {
+            None => Err(LoadConfigError::OpenToOthers { listen: listen() }),
+            Some(key) if key.is_published() => Err(LoadConfigError::PublishedKey { listen: listen() }),
+            Some(_) => Ok(()),
         }
     }
 

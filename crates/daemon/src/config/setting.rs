@@ -21,6 +21,8 @@ pub(super) struct Setting {
     pub(super) set: fn(&mut Config, &str) -> Result<(), String>,
 }
 
+/// Where the API listens.
+pub(super) const LISTEN: &str = "listen";
 /// The key whose value is never shown.
 pub(super) const API_KEY: &str = "api_key";
 /// The key that names the file with that value.
@@ -36,7 +38,7 @@ macro_rules! setting {
 /// All keys, in the order of the contract; `config show` lists them like this.
 pub(super) const SETTINGS: &[Setting] = &[
     setting!(
-        "listen",
+        LISTEN,
         "SANDKASTEN_LISTEN",
         "an IP address or localhost with a port (127.0.0.1:8080), or unix: and an absolute path of at most 107 bytes",
         |c| c.listen.to_string(),

@@ -16,13 +16,15 @@ use sandkasten_client::BuildClientError;
 use sandkasten_mcp::HttpEndpoint;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tower::Layer;
 
 use super::router::{self, Service};
 use super::stalled_writes::StalledWrites;
 use crate::config::{Config, ListenAddress};
+use crate::heartbeat::Ping;
 use crate::images::Images;
+use crate::passed_socket::{PassedListener, PassedSocket};
 use crate::session::Sessions;
 
 /// How long a client may take for its request's headers, and a connection may rest between two requests.
@@ -47,12 +49,15 @@ pub(crate) struct Server {
     router: Router,
     mcp: HttpEndpoint,
     write_patience: Duration,
+    ping: mpsc::Sender<Ping>,
+    pings: mpsc::Receiver<Ping>,
 }
 
 #[derive(Debug)]
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    /// With its path, where the socket goes with the daemon.
+    Unix(UnixListener, Option<PathBuf>),
 }
 
 /// Why the API cannot listen.
@@ -62,6 +67,14 @@ pub enum ServerError {
     #[error("failed to listen on {address}; is another daemon running there?")]
     Bind {
         /// Which address.
+        address: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+    /// A socket that was handed over cannot be served.
+    #[error("failed to serve on {address}, the socket that was handed over")]
+    Serve {
+        /// Where it listens.
         address: String,
         /// The kernel's reason.
         source: io::Error,
@@ -81,7 +94,7 @@ pub enum ServerError {
 }
 
 impl Server {
-    /// Binds the configured address.
+    /// Binds the configured address, or takes the socket that listens on it already.
     ///
     /// # Errors
     /// [`ServerError`].
@@ -89,26 +102,23 @@ impl Server {
         config: &Config,
         sessions: Sessions,
         images: Images,
+        passed: Option<PassedSocket>,
     ) -> Result<Self, ServerError> {
-        let failed = |source| ServerError::Bind { address: config.listen.to_string(), source };
-        let (listener, address) = match &config.listen {
-            ListenAddress::Tcp(address) => {
-                let listener = TcpListener::bind(address).await.map_err(failed)?;
-                let address = listener.local_addr().map_err(failed)?;
-                (Listener::Tcp(listener), ListenAddress::Tcp(address))
-            }
-            ListenAddress::Unix(path) => {
-                remove_dead_socket(path)?;
-                let listener = UnixListener::bind(path).map_err(failed)?;
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-                (Listener::Unix(listener, path.clone()), config.listen.clone())
-            }
+        let (listener, address) = match passed {
+            Some(passed) => take_over(passed)?,
+            None => bind(&config.listen).await?,
         };
+        let (ping, pings) = mpsc::channel(1);
         let longest = Duration::from_millis(config.longest_exec_ms());
         let write_patience = longest.saturating_add(WRITE_PATIENCE);
         let Service { router, mcp } =
             router::build(config, sessions, images).map_err(|source| ServerError::Mcp { source })?;
-        Ok(Self { listener, address, router, mcp, write_patience })
+        Ok(Self { listener, address, router, mcp, write_patience, ping, pings })
+    }
+
+    /// Returns where to ask whether connections are still accepted.
+    pub(crate) fn ping(&self) -> mpsc::Sender<Ping> {
+        self.ping.clone()
     }
 
     pub(crate) fn address(&self) -> ListenAddress {
@@ -120,30 +130,36 @@ impl Server {
     /// # Errors
     /// None at present; connections fail by themselves.
     pub(crate) async fn serve(
-        self,
+        mut self,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServerError> {
         let stop = watch::Sender::new(());
         let places = Arc::new(Semaphore::new(connections()));
         tokio::pin!(shutdown);
+        let mut place = None;
         loop {
-            let place = tokio::select! {
-                place = Arc::clone(&places).acquire_owned() => place,
-                () = &mut shutdown => break,
-            };
             let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+                acquired = Arc::clone(&places).acquire_owned(), if place.is_none() => {
+                    place = acquired.ok();
+                    continue;
+                }
+                accepted = self.listener.accept(), if place.is_some() => accepted,
+                Some(ping) = self.pings.recv() => {
+                    // Who asked may have given up.
+                    ping.send(()).ok();
+                    continue;
+                }
                 () = &mut shutdown => break,
             };
             match accepted {
-                Ok(stream) => self.spawn(stream, stop.subscribe(), place.ok()),
+                Ok(stream) => self.spawn(stream, stop.subscribe(), place.take()),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
-        if let Listener::Unix(_, path) = &self.listener
+        if let Listener::Unix(_, Some(path)) = &self.listener
             && let Err(error) = std::fs::remove_file(path)
         {
             tracing::warn!(%error, "the socket stays");
@@ -221,6 +237,36 @@ impl Listener {
             }
         }
     }
+}
+
+async fn bind(listen: &ListenAddress) -> Result<(Listener, ListenAddress), ServerError> {
+    let failed = |source| ServerError::Bind { address: listen.to_string(), source };
+    match listen {
+        ListenAddress::Tcp(address) => {
+            let listener = TcpListener::bind(address).await.map_err(failed)?;
+            let address = listener.local_addr().map_err(failed)?;
+            Ok((Listener::Tcp(listener), ListenAddress::Tcp(address)))
+        }
+        ListenAddress::Unix(path) => {
+            remove_dead_socket(path)?;
+            let listener = UnixListener::bind(path).map_err(failed)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+            Ok((Listener::Unix(listener, Some(path.clone())), listen.clone()))
+        }
+    }
+}
+
+/// Its file stays when the daemon ends: whoever made the socket keeps it listening for the next.
+fn take_over(passed: PassedSocket) -> Result<(Listener, ListenAddress), ServerError> {
+    let (listener, address) = passed.into_parts();
+    let taken = match listener {
+        PassedListener::Tcp(listener) => TcpListener::from_std(listener).map(Listener::Tcp),
+        PassedListener::Unix(listener) => {
+            UnixListener::from_std(listener).map(|listener| Listener::Unix(listener, None))
+        }
+    };
+    let failed = |source| ServerError::Serve { address: address.to_string(), source };
+    Ok((taken.map_err(failed)?, address))
 }
 
 /// Removes the socket of a daemon that was killed; anything else stays and is an error.

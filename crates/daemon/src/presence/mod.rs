@@ -29,12 +29,26 @@ pub struct DaemonRecord {
     pub pid: u32,
     /// Where its API listens.
     pub address: String,
+    /// Who made the socket of its API; a daemon of an older version made its own.
+    #[serde(default)]
+    pub listener: ListenerOrigin,
     /// Its version, which may be another than that of the binary which reads this.
     pub version: String,
     /// Since when it is ready.
     pub ready_at: Timestamp,
     /// Where it logs to, where that is its own file.
     pub log: Option<PathBuf>,
+}
+
+/// Who made the socket on which a daemon serves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListenerOrigin {
+    /// The daemon, at the configured address.
+    #[default]
+    Bound,
+    /// Whoever started it, so that the configured address does not count.
+    Passed,
 }
 
 /// The files of a running daemon, which go with it.
@@ -60,10 +74,16 @@ impl Presence {
     ///
     /// # Errors
     /// The file that could not be written.
-    pub(crate) fn ready(&self, address: String, log: Option<PathBuf>) -> Result<(), PathError> {
+    pub(crate) fn ready(
+        &self,
+        address: String,
+        listener: ListenerOrigin,
+        log: Option<PathBuf>,
+    ) -> Result<(), PathError> {
         let record = DaemonRecord {
             pid: std::process::id(),
             address,
+            listener,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ready_at: Timestamp::now(),
             log,
@@ -108,7 +128,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    use super::{DaemonRecord, Presence};
+    use super::{DaemonRecord, ListenerOrigin, Presence};
 
     #[test]
     fn the_files_of_a_daemon_are_closed_to_others_and_go_with_it() {
@@ -127,7 +147,7 @@ mod tests {
         assert_eq!(pid, format!("{}\n", std::process::id()));
 
         let log = Some(PathBuf::from("/log"));
-        presence.ready("127.0.0.1:1".to_owned(), log.clone()).expect("written down");
+        presence.ready("127.0.0.1:1".to_owned(), ListenerOrigin::Bound, log.clone()).expect("written down");
         assert_eq!(names(), ["daemon.json", "sandkasten.pid"]);
         let record = fs::read(run.path().join("daemon.json")).expect("read");
         let record: DaemonRecord = serde_json::from_slice(&record).expect("a record");

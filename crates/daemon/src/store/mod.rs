@@ -89,6 +89,17 @@ impl Store {
         Ok(Self { pool })
     }
 
+    /// Begins a transaction that may write, and ends it without having written: whether the database could.
+    ///
+    /// # Errors
+    /// [`StoreError::Statement`].
+    pub(crate) async fn begin_nothing(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError::Statement { action: "begin a transaction", source };
+        // The write lock is taken at once, not by the first statement that writes.
+        let transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+        transaction.rollback().await.map_err(failed)
+    }
+
     /// Writes a new session down, and in the same transaction the answer that is kept for a repeated request. Its sandbox is none
     /// of the pool any more then, if it was.
     ///

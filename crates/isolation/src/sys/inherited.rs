@@ -3,14 +3,18 @@
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
-/// Takes ownership of an inherited descriptor and marks it close-on-exec.
-pub(crate) fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+/// Takes ownership of an inherited descriptor and marks it close-on-exec. For numbers that an agreement with whoever started
+/// this process gives it, each taken once, before it opens anything of its own.
+///
+/// # Errors
+/// `EBADF` where nothing is open under the number.
+pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: fcntl only inspects and flags the number; a number that is not open gives EBADF.
     if unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor is open (checked above), and the launch protocol gives this number to this process
-    // alone; the caller takes each number once, at start.
+    // SAFETY: the descriptor is open (checked above), and the protocol by which this process was started gives it
+    // this number; the caller takes each number once, at start.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 

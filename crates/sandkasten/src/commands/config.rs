@@ -49,7 +49,7 @@ pub(crate) fn run(global: &GlobalArguments, command: &ConfigCommand) -> Result<E
                 .map_or_else(|| "the defaults (no file found)".to_owned(), |path| path.display().to_string());
             output::print(&format!("{place}: valid"))?;
         }
-        ConfigCommand::Show(arguments) => show(&config.effective(), arguments.listing)?,
+        ConfigCommand::Show(arguments) => show(&connection::in_force(config).effective(), arguments.listing)?,
     }
     Ok(output::done())
 }

@@ -1,6 +1,7 @@
 //! The subcommands, a file each.
 
 pub(crate) mod bench;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod create;
@@ -10,6 +11,7 @@ pub(crate) mod exec;
 pub(crate) mod image;
 pub(crate) mod init;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod mcp;
 pub(crate) mod openapi;
 pub(crate) mod processes;
@@ -27,23 +29,24 @@ pub(crate) mod workspace;
 use std::process::ExitCode;
 
 use clap::CommandFactory;
+use sandkasten_daemon::PassedSocket;
 
 use crate::arguments::{Arguments, Command};
 use crate::cli_error::{CliError, Exit};
 use crate::output;
 
-/// Runs what the command line asks for.
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
+/// Runs what the command line asks for; a daemon serves on the socket, if there is one.
+pub(crate) async fn run(arguments: Arguments, socket: Option<PassedSocket>) -> Result<ExitCode, CliError> {
     let global = &arguments.global;
     let Some(command) = arguments.command else {
         if global.config.is_some() {
-            return daemon::run(global, &daemon::DaemonArguments::default()).await;
+            return daemon::run(global, &daemon::DaemonArguments::default(), socket).await;
         }
         output::note(&Arguments::command().render_help().to_string());
         return Ok(Exit::Usage.into());
     };
     match command {
-        Command::Daemon(arguments) => daemon::run(global, &arguments).await,
+        Command::Daemon(arguments) => daemon::run(global, &arguments, socket).await,
         Command::Stop(arguments) => stop::run(global, arguments),
         Command::Status(arguments) => status::run(global, arguments).await,
         Command::Logs(arguments) => logs::run(global, arguments),
@@ -66,6 +69,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CliError> {
         Command::Bench(arguments) => bench::run(global, &arguments).await,
         Command::Config(command) => config::run(global, &command),
         Command::Openapi(arguments) => openapi::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Version(arguments) => version::run(arguments),
     }
 }

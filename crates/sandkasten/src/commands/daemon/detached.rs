@@ -42,7 +42,7 @@ async fn leave_starter(global: &GlobalArguments) -> Result<(Daemon, Interrupts),
     rustix::process::chdir("/").map_err(failed)?;
     reopen_log_on_hangup(config.clone())?;
     let log = config.log_path();
-    start(config, Some(log)).await
+    start(config, Some(log), None).await
 }
 
 /// Lets the log be rotated by renaming it: SIGHUP makes the next one.

@@ -9,13 +9,14 @@ use std::process::ExitCode;
 
 use clap::Args;
 use sandkasten_daemon::config::Config;
-use sandkasten_daemon::{Daemon, StartError};
+use sandkasten_daemon::{Daemon, PassedSocket, StartError};
 
 use crate::arguments::{GlobalArguments, KeySource};
 use crate::cli_error::{CliError, Exit, with_causes};
 use crate::connection;
 use crate::interrupt::Interrupts;
 use crate::logging::{self, LogLevel};
+use crate::service_manager::{self, Watchdog};
 
 /// Arguments of `daemon`.
 #[derive(Debug, Clone, Copy, Default, Args)]
@@ -33,10 +34,15 @@ pub(crate) struct DaemonArguments {
     detached: bool,
 }
 
-/// Runs the daemon.
-pub(crate) async fn run(global: &GlobalArguments, arguments: &DaemonArguments) -> Result<ExitCode, CliError> {
+/// Runs the daemon, on the socket that this process was handed, if there is one.
+pub(crate) async fn run(
+    global: &GlobalArguments,
+    arguments: &DaemonArguments,
+    socket: Option<PassedSocket>,
+) -> Result<ExitCode, CliError> {
     refuse_key_on_command_line(global)?;
     if arguments.detach {
+        refuse_to_leave_socket(socket.as_ref())?;
         return detach::start(global, arguments.log_level).await;
     }
     logging::start(arguments.log_level);
@@ -44,27 +50,41 @@ pub(crate) async fn run(global: &GlobalArguments, arguments: &DaemonArguments) -
     if arguments.detached {
         return detached::run(global).await;
     }
-    let (daemon, interrupts) = start(connection::load_config(global)?, None).await?;
+    let (daemon, interrupts) = start(connection::load_config(global)?, None, socket).await?;
     serve(daemon, interrupts).await?;
     Ok(Exit::Success.into())
 }
 
 /// Starts a daemon that logs to standard error, or to the file that this is.
-async fn start(config: Config, log: Option<PathBuf>) -> Result<(Daemon, Interrupts), CliError> {
+async fn start(
+    config: Config,
+    log: Option<PathBuf>,
+    socket: Option<PassedSocket>,
+) -> Result<(Daemon, Interrupts), CliError> {
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
+    if let Some(socket) = &socket {
+        tracing::info!(
+            address = %socket.address(),
+            configured = %config.listen,
+            "serving on the socket that was handed over; `listen` does not count"
+        );
+    }
     // Before the start, so that a signal during it is not lost.
     let interrupts = Interrupts::listen()?;
-    let daemon = Daemon::start(config, log).await.map_err(|error| start_error(&error))?;
+    let daemon = Daemon::start(config, log, socket).await.map_err(|error| start_error(&error))?;
     tracing::info!(address = %daemon.address(), version = env!("CARGO_PKG_VERSION"), "ready");
     Ok((daemon, interrupts))
 }
 
 async fn serve(daemon: Daemon, mut interrupts: Interrupts) -> Result<(), CliError> {
+    service_manager::ready(&daemon.address().to_string());
+    let _watchdog = Watchdog::feed(daemon.heartbeat());
     let shutdown = async move {
         let interrupt = interrupts.next().await;
         tracing::info!(?interrupt, "ending; sessions live on");
+        service_manager::stopping();
     };
     daemon.serve(shutdown).await.map_err(|error| {
         CliError::ours(
@@ -89,16 +109,27 @@ fn refuse_key_on_command_line(global: &GlobalArguments) -> Result<(), CliError> 
     }
 }
 
+/// The process in the background could not serve on it, and would listen elsewhere instead.
+fn refuse_to_leave_socket(socket: Option<&PassedSocket>) -> Result<(), CliError> {
+    let Some(socket) = socket else { return Ok(()) };
+    Err(CliError {
+        what: "cannot put the daemon into the background".to_owned(),
+        why: format!("whoever started it has handed over a socket, on {}", socket.address()),
+        hint: "start it without --detach: a service manager keeps it in the background".to_owned(),
+        exit: Exit::Usage,
+    })
+}
+
 fn start_error(error: &StartError) -> CliError {
-    let hint = if matches!(error, StartError::NotRoot) {
-        "run it as root: building sandboxes needs it"
-    } else {
-        "run `sandkasten doctor` to see what is missing"
+    let (hint, exit) = match error {
+        StartError::NotRoot => ("run it as root: building sandboxes needs it", Exit::Ours),
+        StartError::PassedSocket(_) => ("set api_key, or correct the socket unit", Exit::Usage),
+        _ => ("run `sandkasten doctor` to see what is missing", Exit::Ours),
     };
     CliError {
         what: "cannot start the daemon".to_owned(),
         why: with_causes(error),
         hint: hint.to_owned(),
-        exit: Exit::Ours,
+        exit,
     }
 }

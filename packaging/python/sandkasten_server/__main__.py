@@ -1,0 +1,5 @@
+"""``python -m sandkasten_server``."""
+
+from . import main
+
+main()
