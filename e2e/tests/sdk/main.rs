@@ -1,3 +1,4 @@
-//! Clients that were written for this protocol before this daemon was.
+//! Clients: one that was written for this protocol before this daemon was, and ours.
 
 mod python;
+mod typescript;
