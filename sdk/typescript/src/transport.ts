@@ -167,7 +167,7 @@ export class Transport {
           const response = await this.#send(request, abort);
           if (response.ok || isDone(response.status)) return await consume({ response, abort });
           pauseMs = mayRepeat && response.status === 429 ? retryAfterMs(response.headers, Date.now()) : undefined;
-          if (pauseMs === undefined || pauseMs >= abort.remainingMs) throw await refused(response);
+          if (pauseMs === undefined || pauseMs >= abort.remainingMs) throw await refused(response, abort);
           await response.body?.cancel();
         } catch (error) {
           if (!mayRepeat || !(error instanceof ConnectionError)) throw error;
@@ -242,8 +242,10 @@ async function readJson<T extends object>(response: Response, abort: Abort): Pro
 }
 
 /** The error of an answer that is no success. */
-async function refused(response: Response): Promise<Error> {
+async function refused(response: Response, abort: Abort): Promise<Error> {
   const text = await readBounded(response);
+  // A body that was given up in the middle is no reason; why it was given up is.
+  abort.check();
   const { status } = response;
   const body = parsed(text);
   if (isErrorBody(body)) {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { Abort } from "../src/abort.js";
 import { EventStream } from "../src/event_stream.js";
-import { CommandTimeoutError, SandboxClient, StreamError, UnexpectedAnswerError } from "../src/index.js";
+import {
+  CommandTimeoutError,
+  ImagePullFailedError,
+  SandboxClient,
+  StreamError,
+  UnexpectedAnswerError,
+} from "../src/index.js";
 import { type Answerer, beginEvents, FakeDaemon, sendEvent, sendJson } from "./fake_daemon.js";
 
 async function streamed<T>(
@@ -34,6 +40,27 @@ test("chunks come one by one, and the result is the last event", async () => {
       assert.equal(stream.execId, "00000000000000aa");
     },
   );
+});
+
+test("a pull tells how far it is, and answers with the image or with why there is none", async () => {
+  const progress = { phase: "fetching", layers_done: 1 };
+  const ends = [
+    { event: "done", data: { digest: "sha256:1", image: { name: "a" } } },
+    { event: "error", data: { error: "no such image", error_code: "IMAGE_PULL_FAILED" } },
+  ];
+  for (const end of ends) {
+    await using fake = await FakeDaemon.start((response) => {
+      beginEvents(response);
+      sendEvent(response, "progress", progress);
+      sendEvent(response, end.event, end.data);
+    });
+    const client = new SandboxClient({ baseUrl: fake.url });
+    const pull = await client.images.pull({ reference: "a:1", name: "a" });
+    assert.deepEqual((await pull.next()).value, progress);
+    assert.deepEqual(JSON.parse(fake.seen[0]?.body ?? ""), { reference: "a:1", name: "a" });
+    if (end.event === "done") assert.equal((await pull.result()).image.name, "a");
+    else await assert.rejects(pull.result(), ImagePullFailedError);
+  }
 });
 
 test("the result can be asked for without a loop", async () => {

@@ -249,6 +249,15 @@ test("time is up: before the head, in the middle of a body, and over all repetit
   }
 });
 
+test("an error whose body never ends is given up in time", async () => {
+  await against(
+    (response) => response.writeHead(500).write("{"),
+    async (client) => {
+      await assert.rejects(client.session(ID).exec("make", {}, { timeoutMs: 100 }), RequestTimeoutError);
+    },
+  );
+});
+
 test("an abort is thrown as the caller's reason, also one that came before", async () => {
   await against(
     () => {},
