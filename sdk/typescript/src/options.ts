@@ -5,7 +5,7 @@ import type { WebSocketConstructor } from "./web_socket.js";
 
 /** How a client reaches its daemon. */
 export interface ClientOptions {
-  /** `http://host:port`, perhaps with a path. Absent: `SANDKASTEN_URL`, and without that `http://127.0.0.1:8080`. */
+  /** `http://host:port`, perhaps with a path, or `unix:/path` with a `fetch` that can reach it. Absent: `SANDKASTEN_URL`, and without that `http://127.0.0.1:8080`. */
   baseUrl?: string;
   /** Absent: `SANDKASTEN_API_KEY`, and without that no key. */
   apiKey?: string;
@@ -53,17 +53,30 @@ export function environmentVariable(name: string): string | undefined {
   }
 }
 
-/** The address that paths of the API are appended to: without a slash at the end. */
-export function resolveBaseUrl(given: string | undefined): string {
-  const text = given ?? (environmentVariable("SANDKASTEN_URL") || DEFAULT_URL);
-  if (text.startsWith("unix:")) {
-    throw new UnsupportedError(
-      `${JSON.stringify(text)} is a unix socket, which fetch cannot reach: in Node, give unixSocketFetch(path) of ` +
-        `"@sandkasten/client/node" as fetch, with baseUrl "http://localhost"`,
-    );
-  }
+/** Where requests go. */
+export interface Address {
+  /** What paths of the API are appended to: without a slash at the end. */
+  readonly url: string;
+  /** The unix socket that the given `fetch` goes by, in the place of the host of the URL. */
+  readonly socket: string | undefined;
+}
+
+/** The address of the daemon. A unix socket is one where there is a `fetch` that can reach it. */
+export function resolveAddress({ baseUrl, fetch }: ClientOptions): Address {
+  const text = baseUrl ?? (environmentVariable("SANDKASTEN_URL") || DEFAULT_URL);
   const malformed = () =>
     new SandkastenError(`${JSON.stringify(text)} is no address of a daemon: give http://host:port`);
+  if (text.startsWith("unix:")) {
+    if (fetch === undefined) {
+      throw new UnsupportedError(
+        `${JSON.stringify(text)} is a unix socket, which this runtime's fetch cannot reach: in Node, give the client ` +
+          `unixSocketFetch(path) of "@sandkasten/client/node" as its fetch`,
+      );
+    }
+    const socket = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+    if (!socket.startsWith("/")) throw malformed();
+    return { url: "http://localhost", socket };
+  }
   let url: URL;
   try {
     url = new URL(text.includes("://") ? text : `http://${text}`);
@@ -77,7 +90,7 @@ export function resolveBaseUrl(given: string | undefined): string {
       "the address of the daemon has a user or a password in it; the API takes a key: give apiKey",
     );
   }
-  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
+  return { url: `${url.origin}${url.pathname.replace(/\/+$/, "")}`, socket: undefined };
 }
 
 /** The key, which has to be fit for a header. */

@@ -85,10 +85,10 @@ export class Terminal implements AsyncIterableIterator<TerminalEvent, undefined>
     options: RequestOptions,
   ): Promise<Terminal> {
     const headers = transport.authorization();
-    const WebSocket = given ?? ownWebSocket(Object.keys(headers).length > 0);
+    const WebSocket = given ?? ownWebSocket(transport.baseUrl, Object.keys(headers).length > 0);
     const query = new URLSearchParams();
     for (const [name, value] of Object.entries(parameters)) if (value !== undefined) query.set(name, String(value));
-    const url = `${transport.baseUrl.replace(/^http/, "ws")}${sessionPath}/tty?${query}`;
+    const url = transport.webSocketUrl(`${sessionPath}/tty?${query}`);
     const abort = transport.begin(options);
     let socket: WebSocketLike | undefined;
     try {
@@ -271,12 +271,17 @@ export class Terminal implements AsyncIterableIterator<TerminalEvent, undefined>
 }
 
 /** The runtime's own WebSocket. With a key, only one of a runtime that sends headers with it will do. */
-function ownWebSocket(hasKey: boolean): WebSocketConstructor {
+function ownWebSocket(baseUrl: string, hasKey: boolean): WebSocketConstructor {
   const runtime = globalThis as { WebSocket?: unknown; process?: { versions?: object }; Deno?: object };
   if (typeof runtime.WebSocket !== "function") {
     throw new UnsupportedError(
       "this runtime has no WebSocket of its own: give one to the client, such as that of the package ws: " +
         "new SandboxClient({ WebSocket })",
+    );
+  }
+  if (baseUrl.startsWith("unix:")) {
+    throw new UnsupportedError(
+      `the runtime's own WebSocket cannot reach ${baseUrl}: give the client that of the package ws, which can`,
     );
   }
   if (hasKey && runtime.process?.versions === undefined && runtime.Deno === undefined) {

@@ -4,8 +4,8 @@ import { Abort } from "./abort.js";
 import { ClosedError, ConnectionError, refusalError, UnexpectedAnswerError, UnsupportedError } from "./errors.js";
 import type { ServerEvent } from "./event_parser.js";
 import { EventStream, type Meaning } from "./event_stream.js";
-import type { ClientOptions, RequestOptions } from "./options.js";
-import { DEFAULT_RETRIES, DEFAULT_TIMEOUT_MS, resolveApiKey, resolveBaseUrl } from "./options.js";
+import type { Address, ClientOptions, RequestOptions } from "./options.js";
+import { DEFAULT_RETRIES, DEFAULT_TIMEOUT_MS, resolveAddress, resolveApiKey } from "./options.js";
 import { backoffMs, LONGEST_PAUSE_MS, retryAfterMs } from "./retry.js";
 
 /** Parameters of a query; a list is a parameter that is given several times, and undefined is none. */
@@ -47,7 +47,7 @@ export interface OpenAnswer {
 const MOST_ERROR_BYTES = 16 << 20;
 
 export class Transport {
-  readonly baseUrl: string;
+  readonly #address: Address;
   readonly #apiKey: string | undefined;
   readonly #fetch: typeof globalThis.fetch;
   readonly #timeoutMs: number;
@@ -56,7 +56,7 @@ export class Transport {
   #closed = false;
 
   constructor(options: ClientOptions) {
-    this.baseUrl = resolveBaseUrl(options.baseUrl);
+    this.#address = resolveAddress(options);
     this.#apiKey = resolveApiKey(options.apiKey);
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
     this.#maxRetries = options.maxRetries ?? DEFAULT_RETRIES;
@@ -64,6 +64,18 @@ export class Transport {
     if (typeof fetch !== "function") throw new UnsupportedError("this runtime has no fetch: give one");
     // Called by itself: a browser's fetch refuses to be a method of anything else.
     this.#fetch = (input, init) => fetch(input, init);
+  }
+
+  /** Where the daemon is, as its user would say it. */
+  get baseUrl(): string {
+    const { url, socket } = this.#address;
+    return socket === undefined ? url : `unix:${socket}`;
+  }
+
+  /** Where a WebSocket of this path is. One of a unix socket is in the form that the package `ws` takes. */
+  webSocketUrl(path: string): string {
+    const { url, socket } = this.#address;
+    return socket === undefined ? url.replace(/^http/, "ws") + path : `ws+unix:${socket}:${path}`;
   }
 
   get timeoutMs(): number {
@@ -196,7 +208,7 @@ export class Transport {
       init.body = body;
       if (body instanceof ReadableStream) init.duplex = "half";
     }
-    return { url: this.baseUrl + path + queryText(query), init };
+    return { url: this.#address.url + path + queryText(query), init };
   }
 
   async #send({ url, init }: { url: string; init: RequestInit }, abort: Abort): Promise<Response> {

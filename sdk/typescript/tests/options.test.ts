@@ -46,6 +46,14 @@ test("addresses that are none are refused by name", () => {
   );
 });
 
+test("a unix socket is an address where there is a fetch for it", () => {
+  const { fetch } = globalThis;
+  for (const baseUrl of ["unix:/run/a.sock", "unix:///run/a.sock"]) {
+    assert.equal(new SandboxClient({ baseUrl, fetch }).baseUrl, "unix:/run/a.sock");
+  }
+  assert.throws(() => new SandboxClient({ baseUrl: "unix:a.sock", fetch }), SandkastenError);
+});
+
 test("passwords and keys are in no message, and no client shows its key", () => {
   assert.throws(
     () => new SandboxClient({ baseUrl: "http://me:hunter2@x" }),

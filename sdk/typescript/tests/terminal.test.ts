@@ -1,10 +1,14 @@
 // Terminals against a server that misbehaves.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import WebSocket, { WebSocketServer } from "ws";
 import { SandboxClient, StreamError, type Terminal, UnexpectedAnswerError, UnsupportedError } from "../src/index.js";
+import { unixSocketFetch } from "../src/node/index.js";
 
 const ATTACHED = JSON.stringify({ type: "attached", process: { id: "0123456789abcdef" }, written: 0 });
 
@@ -27,6 +31,33 @@ async function against(serve: (socket: WebSocket) => void, body: (terminal: Term
     await new Promise((resolve) => server.close(resolve));
   }
 }
+
+test("a terminal over a unix socket, by the package ws and by nothing else", async () => {
+  const path = join(tmpdir(), `sandkasten-sdk-tty-${process.pid}.sock`);
+  const listener = createServer();
+  const server = new WebSocketServer({ server: listener });
+  try {
+    await new Promise<void>((resolve) => listener.listen(path, resolve));
+    server.on("connection", (socket, request) => {
+      socket.send(ATTACHED);
+      socket.send(Buffer.from(`${request.url} ${request.headers.authorization}`));
+      socket.send(JSON.stringify({ type: "exit", process: { id: "0123456789abcdef", exit_code: 0 } }));
+      socket.close();
+    });
+    const options = { baseUrl: `unix:${path}`, fetch: unixSocketFetch(path), apiKey: "k" };
+    const terminal = await new SandboxClient({ ...options, WebSocket })
+      .session("00000000-0000")
+      .terminal({ name: "t" });
+    const { value } = await terminal.next();
+    assert(value?.kind === "output");
+    assert.equal(new TextDecoder().decode(value.bytes), "/v1/sessions/00000000-0000/tty?name=t Bearer k");
+    // The runtime's own would go to whoever listens on this host.
+    await assert.rejects(new SandboxClient(options).session("00000000-0000").terminal(), UnsupportedError);
+  } finally {
+    server.close();
+    await new Promise((resolve) => listener.close(resolve));
+  }
+});
 
 const drain = async (terminal: Terminal) => {
   for await (const _ of terminal);

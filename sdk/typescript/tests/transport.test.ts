@@ -353,7 +353,7 @@ test("Node reaches a unix socket, with bodies and streams, errors and aborts", a
     else refuse(response, 404, "SESSION_NOT_FOUND");
   }, path);
   const client = new SandboxClient({
-    baseUrl: "http://localhost",
+    baseUrl: `unix:${path}`,
     fetch: unixSocketFetch(path),
     apiKey: "k",
     maxRetries: 0,
@@ -367,7 +367,7 @@ test("Node reaches a unix socket, with bodies and streams, errors and aborts", a
   await assert.rejects(client.health({ signal: AbortSignal.abort(new Error("enough")) }), /enough/);
   assert.equal(fake.seen[0]?.headers.host, "localhost");
   const nobody = new SandboxClient({
-    baseUrl: "http://localhost",
+    baseUrl: `unix:${path}`,
     fetch: unixSocketFetch(`${path}.not`),
     maxRetries: 0,
   });

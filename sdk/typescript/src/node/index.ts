@@ -9,7 +9,7 @@ const WITHOUT_BODY = [204, 205, 304];
 
 /**
  * A `fetch` that reaches the daemon on this socket, whatever host the URL names. Give it to a client together with
- * `baseUrl: "http://localhost"`. Redirects are not followed, and answers have no time of their own: `timeoutMs` bounds them.
+ * the `baseUrl` `unix:/path`. Redirects are not followed, and answers have no time of their own: `timeoutMs` bounds them.
  */
 export function unixSocketFetch(socketPath: string): typeof globalThis.fetch {
   return async (input, init) => {

@@ -5,9 +5,10 @@ import { unixSocketFetch } from "@sandkasten/client/node";
 import { WebSocket } from "ws";
 import { sample } from "./sample.js";
 
+const path = "/run/sandkasten.sock";
 const client = new SandboxClient({
-  baseUrl: "http://localhost",
-  fetch: unixSocketFetch("/run/sandkasten.sock"),
+  baseUrl: `unix:${path}`,
+  fetch: unixSocketFetch(path),
   WebSocket,
 });
 export const samples = [sample(WebSocket, AbortSignal.timeout(1)), client.health()];
