@@ -6,8 +6,16 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
+import { Download } from "../src/download.js";
 import { refusalError } from "../src/errors.js";
-import { ApiError, isKnownApiError } from "../src/index.js";
+import { EventStream } from "../src/event_stream.js";
+import { Files } from "../src/files.js";
+import { Images } from "../src/images.js";
+import { ApiError, isKnownApiError, SandboxClient } from "../src/index.js";
+import { Processes, ProcessHandle } from "../src/processes.js";
+import { Session } from "../src/session.js";
+import { Terminal } from "../src/terminal.js";
+import { Workspaces } from "../src/workspaces.js";
 
 /** Compiled tests are in `build/tests`. */
 const ROOT = join(import.meta.dirname, "..", "..");
@@ -45,4 +53,30 @@ test("nothing but the entry for Node names Node, and there is no dependency", as
   }
   const { dependencies, peerDependencies } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   assert.deepEqual([dependencies, peerDependencies], [undefined, undefined]);
+});
+
+test("every public method is called against the real daemon", async () => {
+  const classes = [
+    SandboxClient,
+    Session,
+    Files,
+    Processes,
+    ProcessHandle,
+    Workspaces,
+    Images,
+    Terminal,
+    EventStream,
+    Download,
+  ];
+  const directory = join(ROOT, "tests", "daemon");
+  const sources = await Promise.all((await readdir(directory)).map((name) => readFile(join(directory, name), "utf8")));
+  const text = sources.join("\n");
+  for (const { name, prototype } of classes) {
+    const methods = Object.getOwnPropertyNames(prototype).filter((method) => method !== "constructor");
+    assert(methods.length > 1, name);
+    // What a loop and the end of a block call goes without saying.
+    for (const method of methods.filter((method) => method !== "return")) {
+      assert.match(text, new RegExp(`\\.${method}\\b`), `${name}.${method} is in no test against the daemon`);
+    }
+  }
 });

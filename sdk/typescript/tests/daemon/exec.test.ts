@@ -104,3 +104,12 @@ test("an abort ends the command", async () => {
     assert.equal((await session.exec("echo free", { shell: "aborted" })).output, "free\n");
   });
 });
+
+test("closing a stream ends its command", async () => {
+  await withSession(async (session) => {
+    const stream = await session.execStream("echo begun; sleep 1000");
+    await stream.next();
+    stream.close();
+    assert.equal((await session.processes.get(stream.execId).wait({ timeoutMs: 30_000 })).reason, "cancelled");
+  });
+});

@@ -30,6 +30,9 @@ async function useFiles(files: Files, root: string): Promise<void> {
   const download = await files.download("a/streamed.bin");
   assert.equal(download.size, 200_000);
   assert.equal((await download.bytes()).length, 200_000);
+  const given = await files.download("a/streamed.bin");
+  given.cancel();
+  await assert.rejects(given.text());
   await files.write("empty", "");
   assert.equal(await files.readText("empty"), "");
 

@@ -13,6 +13,7 @@ import { realClient, withSession } from "./real_daemon.js";
 
 test("the daemon is healthy and describes itself, and knows its key", async () => {
   const client = realClient();
+  assert.equal(client.baseUrl, process.env.SANDKASTEN_URL);
   assert.deepEqual(await client.health(), { status: "ok" });
   assert.equal((await client.openapi()).openapi, "3.1.0");
   await assert.rejects(new SandboxClient({ apiKey: "wrong" }).listSessions(), UnauthorizedError);
