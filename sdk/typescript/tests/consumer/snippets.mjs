@@ -4,7 +4,7 @@
 //   node snippets.mjs run DIRECTORY
 //
 // A block that makes no client has the one of the first block, and a session of it. What a `console.log` prints stands behind it
-// as a comment; `…` in it is anything.
+// as a comment; `…` in it is anything. A block that begins with "```ts no-run" is compiled alone.
 
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -19,8 +19,8 @@ else if (what === "run") run(...rest);
 else throw new Error(`what is ${what}?`);
 
 function write(guide, directory) {
-  const blocks = [...readFileSync(guide, "utf8").matchAll(/^```ts\n(.*?)^```$/gms)].map(([, text]) => text);
-  for (const [index, text] of blocks.entries()) {
+  const blocks = [...readFileSync(guide, "utf8").matchAll(/^```ts( no-run)?\n(.*?)^```$/gms)];
+  for (const [index, [, isCompiledOnly, text]] of blocks.entries()) {
     const imports = text.match(/^import .*;$/gm) ?? [];
     const body = text.replace(/^import .*;$/gm, "");
     const lines = [...imports];
@@ -29,7 +29,7 @@ function write(guide, directory) {
     if (!/\bclient = /.test(text)) lines.push(CLIENT);
     if (/\bsession\b/.test(body) && !/\bsession = /.test(body)) lines.push(SESSION);
     writeFileSync(
-      join(directory, `snippet_${String(index + 1).padStart(2, "0")}.ts`),
+      join(directory, `${isCompiledOnly ? "compiled" : "snippet"}_${String(index + 1).padStart(2, "0")}.ts`),
       `${lines.join("\n")}\n${body}\nexport {};\n`,
     );
   }
@@ -37,6 +37,7 @@ function write(guide, directory) {
 
 function run(directory) {
   const programs = readdirSync(directory).filter((name) => /^snippet_\d+\.js$/.test(name));
+  if (programs.length === 0) throw new Error(`${directory} has no snippets`);
   for (const name of programs.sort()) {
     const source = readFileSync(join(directory, name.replace(/\.js$/, ".ts")), "utf8");
     const expected = [...source.matchAll(/console\.log\(.*\); +\/\/ (.*)$/gm)].map(([, text]) => text);
