@@ -3,7 +3,49 @@
 export type { CreateParameters, SessionQuery } from "./client.js";
 export { SandboxClient } from "./client.js";
 export type { Download } from "./download.js";
-export * from "./errors.js";
+export type { KnownApiError, Refusal } from "./errors.js";
+export {
+  ApiError,
+  ClosedError,
+  CommandTimeoutError,
+  ConnectionError,
+  DirectoryNotEmptyError,
+  EditMismatchError,
+  FileChangedError,
+  FileExistsError,
+  FileNotFoundError,
+  FileTooLargeError,
+  IdempotencyKeyReusedError,
+  ImageInUseError,
+  ImageNotFoundError,
+  ImagePullFailedError,
+  InternalError,
+  InvalidImageError,
+  InvalidRequestError,
+  InvalidWorkspaceError,
+  IsDirectoryError,
+  isKnownApiError,
+  LimitExceededError,
+  NoSpaceError,
+  NotDirectoryError,
+  NotRegularFileError,
+  PermissionDeniedError,
+  ProcessNotFoundError,
+  ProcessNotRunningError,
+  RequestTimeoutError,
+  SandkastenError,
+  SessionExistsError,
+  SessionExpiredError,
+  SessionNotFoundError,
+  SessionNotRunningError,
+  StreamError,
+  UnauthorizedError,
+  UnexpectedAnswerError,
+  UnsupportedError,
+  WorkspaceExistsError,
+  WorkspaceInUseError,
+  WorkspaceNotFoundError,
+} from "./errors.js";
 export type { EventStream } from "./event_stream.js";
 export type { Command, ExecParameters, ExecStream } from "./exec.js";
 export type { FileContent, FileSource, Files, FileWatch, NamedFile, WatchResult } from "./files.js";

@@ -11,6 +11,7 @@ import { refusalError } from "../src/errors.js";
 import { EventStream } from "../src/event_stream.js";
 import { Files } from "../src/files.js";
 import { Images } from "../src/images.js";
+import * as index from "../src/index.js";
 import { ApiError, isKnownApiError, SandboxClient } from "../src/index.js";
 import { Processes, ProcessHandle } from "../src/processes.js";
 import { Session } from "../src/session.js";
@@ -34,6 +35,11 @@ test("every code of the API has a class of its own, with that code", async () =>
   for (const code of codes) {
     const error = refusalError({ code, message: "x", status: 400, details: undefined, requestId: undefined });
     assert(isKnownApiError(error) && error.code === code && error.name !== "ApiError", code);
+    assert.equal(
+      Object.entries(index).find(([name]) => name === error.name)?.[1],
+      error.constructor,
+      `${error.name} is exported`,
+    );
     classes.add(error.constructor);
   }
   assert.equal(classes.size, codes.length);
