@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt deb wheel install uninstall clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels sdk-typescript check audit contract fmt deb wheel install uninstall clean
 
 PREFIX ?= /usr/local
 MUSL := $(shell uname -m)-unknown-linux-musl
@@ -20,7 +20,7 @@ BENCH = data=$$(mktemp -d /var/tmp/sandkasten-bench.XXXXXX); trap 'rm -rf "$$dat
 TEST_FLAGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 deps: ## install what is missing for check and test: rustfmt, clippy, cargo-deny
 	cargo fmt --version || rustup component add rustfmt
@@ -74,6 +74,9 @@ soak: build ## make, use and destroy CYCLES=10000 sessions; the daemon has to st
 
 test-kernels: build ## test bin/sandkasten on Debian's kernel in QEMU, with cgroups v2 alone and v1 alone (as root)
 	e2e/kernels/run $(BINARY) $(TEST_FLAGS)
+
+sdk-typescript: ## pack the TypeScript SDK: sdk/typescript/sandkasten-client-….tgz (Node 20 and npm)
+	cd sdk/typescript && npm ci --no-audit --no-fund && npm pack
 
 check: ## format, lints, documentation, rules of the tree, licences of dependencies
 	cargo fmt --all --check

@@ -1,4 +1,5 @@
-//! Clients that were written for this protocol before this daemon was.
+//! Clients: one that was written for this protocol before this daemon was, and ours.
 
 mod python;
 mod swerex;
+mod typescript;
