@@ -23,3 +23,9 @@ def daemon() -> str:
     if url is None:
         pytest.skip("SANDKASTEN_URL names no daemon")
     return url
+
+
+@pytest.fixture(scope="session")
+def docs() -> Path:
+    """The directory of documents, which is not part of the package."""
+    return Path(os.environ.get("SANDKASTEN_DOCS", HERE.parent.parent.parent / "docs"))

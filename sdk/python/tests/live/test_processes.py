@@ -78,6 +78,8 @@ async def test_a_terminal_is_typed_into_and_found_again(session: Session) -> Non
 
 async def test_the_input_of_a_terminal_ends_as_by_ctrl_d(session: Session) -> None:
     async with session.terminal("second") as terminal:
+        # Its prompt: until that is there, the terminal itself takes the key, and the shell never sees it.
+        assert await terminal.read() is not None
         await terminal.close_input()
         async for _ in terminal:
             pass
