@@ -18,7 +18,7 @@ fn the_published_python_package_drives_the_daemon_unchanged() {
         println!("SKIP: {package} could not be installed: {reason}");
         return;
     }
-    with_config(CONFIG, async |daemon| drive(daemon, &environment, PUBLISHED).await);
+    with_config(CONFIG, async |daemon| println!("{}", drive(daemon, &environment, PUBLISHED).await));
 }
 
 #[test]
@@ -29,7 +29,8 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     run(Command::new("cp").arg("-r").args([&below_root("sdk/python"), &package]));
     let environment = directory.path().join("venv");
     let requirements = package.join("tests/requirements.txt").to_string_lossy().into_owned();
-    if let Err(reason) = make_virtual_environment("python3", &environment, &["--requirement", &requirements]) {
+    if let Err(reason) = make_virtual_environment("python3", &environment, &["--requirement", &requirements])
+    {
         assert!(!reason.contains("ResolutionImpossible"), "{requirements} contradicts itself");
         println!("SKIP: the packages that tests of sdk/python need could not be installed: {reason}");
         return;
@@ -50,7 +51,7 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     tool(&["ruff", "format", "--check"]);
     tool(&["mypy"]);
     with_config(CONFIG, async |daemon| {
-        drive(daemon, &environment, OURS).await;
+        println!("{}", drive(daemon, &environment, OURS).await);
         let output = run(Command::new(environment.join("bin/python"))
             .args(["-m", "pytest", "-o", "faulthandler_timeout=120"])
             .current_dir(&package)
@@ -64,16 +65,15 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     });
 }
 
-/// Drives a daemon with the package that is installed in an environment.
-async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) {
+/// Drives a daemon with the package that is installed in an environment, and says what was done.
+async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) -> String {
     let output = run(Command::new(environment.join("bin/python"))
         .arg(below_root("e2e/tests/sdk/drive.py"))
         .arg(version)
         .env_clear()
         .env("SANDKASTEN_URL", daemon.url())
         .env("SANDKASTEN_API_KEY", API_KEY));
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     for verb in [
         "create",
         "exec",
@@ -87,10 +87,14 @@ async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) {
         "destroy",
         "workspaces",
     ] {
-        assert!(said.lines().any(|line| line.starts_with(&format!("{verb}: "))), "{verb} was not done:\n{said}");
+        assert!(
+            said.lines().any(|line| line.starts_with(&format!("{verb}: "))),
+            "{verb} was not done:\n{said}"
+        );
     }
     assert!(daemon.client().list_sessions().await.expect("a list").is_empty());
     assert!(daemon.leaks(None).sockets.is_empty());
+    said
 }
 
 fn below_root(path: &str) -> std::path::PathBuf {
