@@ -53,7 +53,14 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     with_config(CONFIG, async |daemon| {
         println!("{}", drive(daemon, &environment, OURS).await);
         let output = run(Command::new(environment.join("bin/python"))
-            .args(["-m", "pytest", "-o", "faulthandler_timeout=120"])
+            .args([
+                "-m",
+                "pytest",
+                "-o",
+                "faulthandler_timeout=120",
+                "-o",
+                "faulthandler_exit_on_timeout=true",
+            ])
             .current_dir(&package)
             .env("SANDKASTEN_DOCS", below_root("docs"))
             .env("SANDKASTEN_URL", daemon.url())
