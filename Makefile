@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels sdk-typescript check audit contract fmt deb wheel install uninstall clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels sdk-python sdk-typescript check audit contract fmt deb wheel install uninstall clean
 
 PREFIX ?= /usr/local
 MUSL := $(shell uname -m)-unknown-linux-musl
@@ -95,6 +95,9 @@ contract: build ## write the generated documents in docs/contract/
 
 fmt: ## format the sources
 	cargo fmt --all
+
+sdk-python: ## build the Python package into sdk/python/dist
+	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir sdk/python/dist ./sdk/python
 
 wheel: build ## the wheel sandkasten-server of bin/sandkasten, in bin/
 	@# A pip of its own: Debian's Python has none.
