@@ -1,0 +1,1 @@
+"""What the API asks and answers, without any I/O: requests are built here, and answers read, for both twins."""

@@ -1,0 +1,140 @@
+# Generated from transport.py by tools/make_sync.py; do not edit.
+"""Sends what sandkasten._core builds: the only place that speaks HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
+
+import httpx
+
+from sandkasten.sync._blocking import Stream, pause
+from sandkasten._core import answer
+from sandkasten._core.endpoint import Endpoint
+from sandkasten._core.request import Call, EventCall, Request
+from sandkasten._core.retry import Retries
+from sandkasten._core.sse import EventParser
+from sandkasten.exceptions import SandkastenProtocolError, SandkastenStreamBrokenError
+
+T = TypeVar("T")
+
+
+class Transport:
+    """A pool of connections to one daemon."""
+
+    def __init__(self, endpoint: Endpoint, timeout: float | None, retries: int) -> None:
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self._retries = Retries(retries)
+        self._http = httpx.Client(
+            base_url=endpoint.url,
+            headers=endpoint.headers,
+            timeout=timeout,
+            transport=httpx.HTTPTransport(uds=endpoint.socket) if endpoint.socket is not None else None,
+        )
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._http.close()
+
+    def run(self, call: Call[T]) -> T:
+        """Sends a request, and reads its answer as a whole."""
+        with self._opened(call.request) as response:
+            return call.read(_whole(response))
+
+    def events(self, call: EventCall[T]) -> Stream[T]:
+        """Sends a request, and gives the events that it is answered with."""
+        with self._opened(call.request) as response:
+            parser = EventParser()
+            with closing(_pieces(response)) as pieces:
+                for piece in pieces:
+                    for event in parser.feed(piece):
+                        item = call.read(response.headers, event)
+                        if item is not None:
+                            yield item
+                        if event.name in call.last:
+                            return
+        if not call.may_end:
+            raise SandkastenStreamBrokenError("the stream ended before its last event")
+
+    def pieces(self, request: Request) -> Stream[bytes]:
+        """Sends a request, and gives the bytes that it is answered with, as they come.
+
+        Raises:
+            httpx.RemoteProtocolError: The answer ended short.
+        """
+        with self._opened(request) as response:
+            if "Range" in request.headers and response.status_code != 206:
+                raise SandkastenProtocolError("a part of a file was asked for, and all of it is answered")
+            with closing(_pieces(response)) as pieces:
+                for piece in pieces:
+                    yield piece
+
+    @contextmanager
+    def _opened(self, request: Request) -> Iterator[httpx.Response]:
+        response = self._accepted(request)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _accepted(self, request: Request) -> httpx.Response:
+        attempt = 0
+        while True:
+            try:
+                response = self._http.send(self._built(request), stream=True)
+            except httpx.TransportError as failure:
+                wait = self._retries.after_failure(request, attempt, failure)
+                if wait is None:
+                    raise
+            else:
+                if response.is_success:
+                    return response
+                try:
+                    refusal = answer.refusal(_whole(response))
+                finally:
+                    response.close()
+                wait = self._retries.after_refusal(request, attempt, refusal)
+                if wait is None:
+                    raise refusal
+            pause(wait)
+            attempt += 1
+
+    def _built(self, request: Request) -> httpx.Request:
+        more: dict[str, Any] = {}
+        if request.json is not None:
+            more["json"] = request.json
+        elif request.form is not None:
+            more["data"], more["files"] = request.form.fields, request.form.files
+        elif request.content is not None:
+            more["content"] = request.content
+        timeout = httpx.Timeout(self.timeout)
+        if timeout.read is not None:
+            timeout.read = max(timeout.read, request.patience)
+        return self._http.build_request(
+            request.method,
+            request.path,
+            params=request.query or None,
+            headers=dict(request.headers),
+            timeout=timeout,
+            **more,
+        )
+
+
+def _pieces(response: httpx.Response) -> Stream[bytes]:
+    try:
+        for piece in response.iter_raw():
+            yield piece
+    except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+        raise SandkastenStreamBrokenError(f"the answer ended short: {error}") from error
+
+
+def _whole(response: httpx.Response) -> httpx.Response:
+    content = bytearray()
+    for piece in response.iter_raw():
+        content += piece
+        if len(content) > answer.MAX_ANSWER_BYTES:
+            raise SandkastenProtocolError(f"the answer has more than {answer.MAX_ANSWER_BYTES} bytes")
+    headers = [(key, value) for key, value in response.headers.multi_items() if key != "content-encoding"]
+    return httpx.Response(response.status_code, headers=headers, content=bytes(content), request=response.request)
