@@ -15,11 +15,13 @@ MODULES = ("_reach", "client", "session", "files", "processes", "terminal", "wor
 WORDS = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"\bawait ", ""),
-    (r"\bAsync(Stream|Content|Iterator|Client|HTTPTransport)\b", r"\1"),
+    (r"\bAsync(Stream|Content|ExitStack|Iterator|Client|HTTPTransport)\b", r"\1"),
     (r"\b__a(enter|exit|iter)__\b", r"__\1__"),
     (r"\baiter_raw\b", "iter_raw"),
     (r"\.aclose\b", ".close"),
+    (r"\benter_async_context\b", "enter_context"),
     (r"\baclosing\b", "closing"),
+    (r"\banext\(", "next("),
     (r"\basynccontextmanager\b", "contextmanager"),
     (r"\bwebsockets\.asyncio\b", "websockets.sync"),
     (rf"\bsandkasten\.(_blocking|{'|'.join(MODULES)})\b", r"sandkasten.sync.\1"),
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
     else:
         source, target = Path(arguments[0]), Path(arguments[1])
         target.mkdir(exist_ok=True)
-        pairs = [(path, target / f"{path.stem}_sync.py") for path in sorted(source.glob("test_*.py"))]
+        pairs = [(path, target / path.name.replace("test_", "test_sync_")) for path in sorted(source.glob("*.py"))]
     is_current = True
     for asynchronous, twin in pairs:
         text = synchronous(asynchronous.read_text(), asynchronous.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +38,7 @@ class Terminal:
             transport.endpoint, session_id, name=name, process=process, rows=rows, cols=cols, since=since, view=view
         )
         self._frames = terminal.Frames()
+        self._stack = AsyncExitStack()
         self._socket: Any = None
 
     @property
@@ -104,8 +106,7 @@ class Terminal:
 
     async def close(self) -> None:
         """Closes the connection. The terminal goes on."""
-        if self._socket is not None:
-            await self._socket.close()
+        await self._stack.aclose()
 
     async def _send(self, frame: str | bytes) -> None:
         from websockets.exceptions import ConnectionClosed
@@ -131,9 +132,10 @@ class Terminal:
         }
         try:
             if endpoint.socket is not None:
-                self._socket = await unix_connect(endpoint.socket, self._url, **options)
+                connection = unix_connect(endpoint.socket, self._url, **options)
             else:
-                self._socket = await connect(self._url, **options)
+                connection = connect(self._url, **options)
+            self._socket = await self._stack.enter_async_context(connection)
         except InvalidStatus as error:
             refused = error.response
             request = httpx.Request("GET", self._url)

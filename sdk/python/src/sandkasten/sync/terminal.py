@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -38,6 +39,7 @@ class Terminal:
             transport.endpoint, session_id, name=name, process=process, rows=rows, cols=cols, since=since, view=view
         )
         self._frames = terminal.Frames()
+        self._stack = ExitStack()
         self._socket: Any = None
 
     @property
@@ -105,8 +107,7 @@ class Terminal:
 
     def close(self) -> None:
         """Closes the connection. The terminal goes on."""
-        if self._socket is not None:
-            self._socket.close()
+        self._stack.close()
 
     def _send(self, frame: str | bytes) -> None:
         from websockets.exceptions import ConnectionClosed
@@ -132,9 +133,10 @@ class Terminal:
         }
         try:
             if endpoint.socket is not None:
-                self._socket = unix_connect(endpoint.socket, self._url, **options)
+                connection = unix_connect(endpoint.socket, self._url, **options)
             else:
-                self._socket = connect(self._url, **options)
+                connection = connect(self._url, **options)
+            self._socket = self._stack.enter_context(connection)
         except InvalidStatus as error:
             refused = error.response
             request = httpx.Request("GET", self._url)
