@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import errno
 import os
@@ -146,10 +145,7 @@ class _Given:
         self._left: list[str] = []
         self._input: bytes | None = None
         self.stdin: str | None = None
-        if isinstance(stdin, str):
-            stdin_bytes = stdin.encode("utf-8", "surrogateescape")
-        else:
-            stdin_bytes = stdin or b""
+        stdin_bytes = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin or b""
         if len(stdin_bytes) <= MOST_ON_THE_WAY:
             try:
                 self.stdin = stdin_bytes.decode() if stdin is not None else None

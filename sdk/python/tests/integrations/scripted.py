@@ -20,7 +20,9 @@ class ScriptedChatModel(GenericFakeChatModel):
 def scripted(*steps: tuple[str, dict[str, Any]] | str) -> ScriptedChatModel:
     """A model that calls tools with arguments, and says a text at the end."""
     messages: Iterable[AIMessage] = [
-        AIMessage(step) if isinstance(step, str) else AIMessage("", tool_calls=[{"name": step[0], "args": step[1], "id": f"call_{index}"}])
+        AIMessage(step)
+        if isinstance(step, str)
+        else AIMessage("", tool_calls=[{"name": step[0], "args": step[1], "id": f"call_{index}"}])
         for index, step in enumerate(steps)
     ]
     return ScriptedChatModel(messages=iter(messages))

@@ -5,9 +5,6 @@ from __future__ import annotations
 import base64
 
 import pytest
-
-pytest.importorskip("deepagents")
-
 from deepagents import create_deep_agent
 from deepagents.backends import CompositeBackend
 from langchain_core.messages import ToolMessage
@@ -57,7 +54,9 @@ def test_files_go_in_and_come_out_at_any_path_that_can_be_had(backend: Sandkaste
         ("/tmp", "is_directory"),
         ("relative", "invalid_path"),
     ]
-    read = backend.download_files(["/workspace/a/b.bin", "/tmp/c/d.bin", "/workspace/none", "/tmp/none", "/workspace/a", "/etc", "x"])
+    read = backend.download_files(
+        ["/workspace/a/b.bin", "/tmp/c/d.bin", "/workspace/none", "/tmp/none", "/workspace/a", "/etc", "x"]
+    )
     assert [response.content for response in read[:2]] == [content, content]
     errors = [response.error for response in read[2:]]
     assert errors == ["file_not_found", "file_not_found", "is_directory", "is_directory", "invalid_path"]

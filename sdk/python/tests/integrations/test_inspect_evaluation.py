@@ -6,9 +6,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("inspect_ai")
-
 from inspect_ai import Task, eval_async
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ChatMessage, ModelOutput, ModelUsage, get_model
@@ -68,7 +65,9 @@ async def test_a_model_writes_a_file_runs_it_and_is_scored_by_what_it_printed(tm
     (log,) = await eval_async(task, model=model, log_dir=str(tmp_path))
     assert log.status == "success", log.error
     assert log.results is not None
-    assert log.results.scores[0].metrics["accuracy"].value == 1, [repr(m.text) + str(getattr(m, "error", "")) for m in (log.samples or [])[0].messages]
+    assert log.results.scores[0].metrics["accuracy"].value == 1, [
+        repr(m.text) + str(getattr(m, "error", "")) for m in (log.samples or [])[0].messages
+    ]
     assert await live() == []
 
 

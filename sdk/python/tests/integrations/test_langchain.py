@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-
-pytest.importorskip("langchain_core")
-create_agent = pytest.importorskip("langchain.agents").create_agent
-
+from langchain.agents import create_agent
 from scripted import scripted
 
 from sandkasten import SandboxClient, Session

@@ -13,9 +13,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
-
-pytest.importorskip("smolagents")
-
 from smolagents import ChatMessage, CodeAgent, FinalAnswerTool, MessageRole, Model, tool
 from smolagents.utils import AgentExecutionError
 
@@ -63,7 +60,7 @@ def quick(session: Session) -> SandkastenExecutor:
 def test_an_agent_writes_a_file_runs_it_and_answers_with_what_it_printed(session: Session) -> None:
     model = Scripted(
         "open('answer.py', 'w').write('print(6 * 7)')",
-        "import subprocess\nprinted = subprocess.run(['python3', 'answer.py'], capture_output=True, text=True).stdout\nprint(printed)",
+        "import subprocess\nprinted = subprocess.check_output(['python3', 'answer.py'], text=True)\nprint(printed)",
         "final_answer({'printed': printed.strip(), 'doubled': double(number=int(printed)), 'given': extra})",
     )
     agent = CodeAgent(tools=[double], model=model, executor=SandkastenExecutor(session), verbosity_level=0)
@@ -92,7 +89,7 @@ def test_an_error_comes_with_its_traceback_and_what_was_printed_before(executor:
 
 def test_a_step_past_its_time_is_interrupted_and_the_variables_stay(session: Session) -> None:
     executor = quick(session)
-    with pytest.raises(AgentExecutionError, match="before\n\n.*was interrupted. The variables are as they were"):
+    with pytest.raises(AgentExecutionError, match=r"before\n\n.*was interrupted. The variables are as they were"):
         executor("x = 5\nprint('before')\nwhile True: pass")
     assert executor("x").output == 5
 
@@ -101,7 +98,7 @@ def test_a_python_that_will_not_be_interrupted_is_ended_and_the_tools_are_define
     executor = quick(session)
     executor.send_tools({"double": double})
     executor.send_variables({"y": 4})
-    with pytest.raises(AgentExecutionError, match="could not be interrupted, and was ended. The variables are gone"):
+    with pytest.raises(AgentExecutionError, match=r"could not be interrupted, and was ended. The variables are gone"):
         executor("import signal\nx = 1\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass")
     assert executor("double(number=y)").output == 8
     with pytest.raises(AgentExecutionError, match="NameError"):
@@ -109,7 +106,7 @@ def test_a_python_that_will_not_be_interrupted_is_ended_and_the_tools_are_define
 
 
 def test_a_python_that_ends_itself_is_said_to_have_ended(executor: SandkastenExecutor) -> None:
-    with pytest.raises(AgentExecutionError, match="Python ended, and the variables are gone"):
+    with pytest.raises(AgentExecutionError, match=r"Python ended, and the variables are gone"):
         executor("import os; os._exit(3)")
     assert executor("1").output == 1
 
@@ -146,7 +143,7 @@ def test_a_final_answer_of_a_type_of_its_own_is_an_error_that_the_model_can_read
 
 
 def test_answers_that_code_has_forged_are_errors(executor: SandkastenExecutor) -> None:
-    for content in ("'[' * 100000", "'[1]'", "'{}'", "'{\"final\": \"safe:[\"}'"):
+    for content in ("'[' * 100000", "'[1]'", "'{}'", '\'{"final": "safe:["}\''):
         code = f"sent = {content}\nimport json\njson.dumps = lambda _: sent\nNone"
         if content == "'{}'":
             assert executor(code).output is None

@@ -9,6 +9,7 @@ name the file ANSWER that holds it.
 import ast
 import base64
 import builtins
+import contextlib
 import dataclasses
 import datetime
 import decimal
@@ -53,7 +54,6 @@ def serve(path, answer_path):
 
 
 def _take(connection, namespace):
-    length, descriptors = b"", []
     message, descriptors, _, _ = socket.recv_fds(connection, 16, 1)
     size = int(message.split(b"\n")[0])
     code = message.split(b"\n", 1)[1]
@@ -85,10 +85,8 @@ def _take(connection, namespace):
 
 def _interrupt_when_left(connection, done):
     # Whoever asked sends nothing more: what can be read is that it has gone.
-    try:
+    with contextlib.suppress(OSError):
         connection.recv(1)
-    except OSError:
-        pass
     if not done.is_set():
         os.kill(os.getpid(), signal.SIGINT)
 

@@ -1,7 +1,7 @@
 """Reads values that Python code in a sandbox has sent as JSON, in the notation of smolagents. Nothing is unpickled or evaluated.
 
-What comes from a sandbox may be made to harm whoever reads it: so types are a closed list, images are PNG of a bounded size, arrays
-are of numbers, paths point to nothing, and text loses the characters that steer a terminal.
+What comes from a sandbox may be made to harm whoever reads it: so types are a closed list, images are PNG of a bounded size,
+arrays are of numbers, paths point to nothing, and text loses the characters that steer a terminal.
 """
 
 from __future__ import annotations

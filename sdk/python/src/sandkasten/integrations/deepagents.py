@@ -1,7 +1,7 @@
 """A backend for Deep Agents: `pip install 'sandkasten[deepagents]'`.
 
-    with SandboxClient() as client, client.create_session() as session:
-        agent = create_deep_agent(model, backend=SandkastenBackend(session))
+with SandboxClient() as client, client.create_session() as session:
+    agent = create_deep_agent(model, backend=SandkastenBackend(session))
 """
 
 from __future__ import annotations

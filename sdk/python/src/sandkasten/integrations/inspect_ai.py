@@ -83,7 +83,9 @@ class SandkastenSandboxEnvironment(SandboxEnvironment):
         elif config is None:
             config = SandkastenSandboxConfig()
         elif not isinstance(config, SandkastenSandboxConfig):
-            raise TypeError(f"the sandbox configuration is a {type(config).__name__}: give a SandkastenSandboxConfig or an image's name")
+            raise TypeError(
+                f"the sandbox configuration is a {type(config).__name__}: give a SandkastenSandboxConfig or an image's name"
+            )
         client = SandboxClient()
         try:
             session = await client.create_session(

@@ -63,6 +63,6 @@ def _telling(each: BaseTool) -> BaseTool:
         except (OSError, OutputLimitError, SandkastenAPIError) as error:
             raise ToolException(str(error)) from error
 
-    each.coroutine = guarded  # type: ignore[attr-defined]
+    each.coroutine = guarded
     each.handle_tool_error = True
     return each

@@ -1,7 +1,7 @@
 """A Python executor for smolagents: `pip install 'sandkasten[smolagents]'`.
 
-    with SandboxClient() as client, client.create_session() as session:
-        agent = CodeAgent(tools=[], model=model, executor=SandkastenExecutor(session))
+with SandboxClient() as client, client.create_session() as session:
+    agent = CodeAgent(tools=[], model=model, executor=SandkastenExecutor(session))
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class SandkastenExecutor(RemotePythonExecutor):
     """Runs an agent's code in a session, in one Python that keeps its variables from step to step.
 
     What the code prints comes back as logs, its last expression as output, and a final answer as a value. All of it is taken as
-    JSON, and nothing is unpickled: a final answer of a type that JSON does not have, and smolagents no notation for, is refused, and
-    the agent is told so.
+    JSON, and nothing is unpickled: a final answer of a type that JSON does not have, and smolagents no notation for, is refused,
+    and the agent is told so.
 
     Args:
         session: A session of `sandkasten.sync` whose image has Python 3.9 or newer. It is the caller's, who destroys it.
@@ -118,7 +118,9 @@ class SandkastenExecutor(RemotePythonExecutor):
                 argv=[self._python, "-m", "pip", "install", "--quiet", "--", *additional_imports], shell="none", timeout_ms=None
             )
             if result.exit_code != 0:
-                raise AgentExecutionError(f"pip could not install {additional_imports}: {clean(result.output[-2000:])}", self.logger)
+                raise AgentExecutionError(
+                    f"pip could not install {additional_imports}: {clean(result.output[-2000:])}", self.logger
+                )
         return additional_imports
 
     def cleanup(self) -> None:
@@ -161,7 +163,9 @@ class SandkastenExecutor(RemotePythonExecutor):
     def _started(self) -> None:
         if self._kernel is not None:
             return
-        made = self._session.exec(argv=["/bin/sh", "-c", 'rm -rf -- "$1" && mkdir -m 700 -- "$1"', "sh", self._place], shell="none")
+        made = self._session.exec(
+            argv=["/bin/sh", "-c", 'rm -rf -- "$1" && mkdir -m 700 -- "$1"', "sh", self._place], shell="none"
+        )
         if made.exit_code != 0:
             raise AgentExecutionError(f"no directory for Python could be made: {clean(made.output[-500:])}", self.logger)
         kernel = self._session.start_process(argv=[*self._program(), "serve", self._socket, self._answer], name="smolagents")
