@@ -29,7 +29,8 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     run(Command::new("cp").arg("-r").args([&below_root("sdk/python"), &package]));
     let environment = directory.path().join("venv");
     let requirements = package.join("tests/requirements.txt").to_string_lossy().into_owned();
-    if let Err(reason) = make_virtual_environment("python3", &environment, &["--requirement", &requirements]) {
+    if let Err(reason) = make_virtual_environment("python3", &environment, &["--requirement", &requirements])
+    {
         assert!(!reason.contains("ResolutionImpossible"), "{requirements} contradicts itself");
         println!("SKIP: the packages that tests of sdk/python need could not be installed: {reason}");
         return;
@@ -87,7 +88,10 @@ async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) {
         "destroy",
         "workspaces",
     ] {
-        assert!(said.lines().any(|line| line.starts_with(&format!("{verb}: "))), "{verb} was not done:\n{said}");
+        assert!(
+            said.lines().any(|line| line.starts_with(&format!("{verb}: "))),
+            "{verb} was not done:\n{said}"
+        );
     }
     assert!(daemon.client().list_sessions().await.expect("a list").is_empty());
     assert!(daemon.leaks(None).sockets.is_empty());
