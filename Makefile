@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt install clean
+.PHONY: help deps build demo test test-shells test-api test-faults test-images test-stress bench-check bench-accept soak test-kernels check audit contract fmt sdk-python install clean
 
 PREFIX ?= /usr/local
 MUSL := $(shell uname -m)-unknown-linux-musl
@@ -92,6 +92,9 @@ contract: build ## write the generated documents in docs/contract/
 
 fmt: ## format the sources
 	cargo fmt --all
+
+sdk-python: ## build the Python package into sdk/python/dist
+	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir sdk/python/dist ./sdk/python
 
 install: build ## install the binary to $(PREFIX)/bin
 	install -D -m 0755 $(BINARY) "$(DESTDIR)$(PREFIX)/bin/sandkasten"

@@ -1,8 +1,12 @@
-"""Drives a daemon with the published package, as its users do; prints what it did and fails at the first surprise."""
+"""Drives a daemon with a package for Python, as users of 0.3.0 do; prints what it did and fails at the first surprise.
+
+The version that has to be installed is the argument.
+"""
 
 import asyncio
 import io
 import os
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -130,7 +134,7 @@ async def looks(client, session):
 
 async def main():
     print(f"package: sandkasten {sandkasten.__version__}")
-    check(sandkasten.__version__ == "0.3.0", "the version")
+    check(sandkasten.__version__ == sys.argv[1], "the version")
     url, key = os.environ["SANDKASTEN_URL"], os.environ["SANDKASTEN_API_KEY"]
     async with SandboxClient(base_url=url, api_key=key) as client:
         session = await client.create_session(image="host", ttl_seconds=600)

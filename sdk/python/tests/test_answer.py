@@ -1,6 +1,7 @@
 """Answers that are none of a daemon's."""
 
 import json
+import pickle
 from pathlib import Path
 
 import httpx
@@ -89,6 +90,8 @@ def test_a_refusal_is_of_the_class_of_its_code() -> None:
     assert (error.error_code, error.message, error.status, error.request_id) == ("SESSION_NOT_FOUND", "gone", 404, "r-1")
     assert (str(error), error.exec_id, error.output, error.hint) == ("gone", "e", "", None)
     assert error.response.json() == body
+    moved = pickle.loads(pickle.dumps(error))  # noqa: S301 it is our own
+    assert (type(moved), moved.details, moved.request_id) == (SessionNotFoundError, error.details, "r-1")
     assert json.loads(error.response_body or "") == body
 
 

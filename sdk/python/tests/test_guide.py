@@ -12,9 +12,9 @@ PIECE = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 async def test_the_guides_pieces_print_what_they_say(daemon: str, docs: Path) -> None:
-    text = (docs / "sdk-python.md").read_text()
+    guide, page = (docs / "sdk-python.md").read_text(), (Path(__file__).parent.parent / "README.md").read_text()
     names: dict[str, Any] = {"__name__": "guide"}
-    pieces = PIECE.findall(text)
+    pieces = PIECE.findall(guide) + PIECE.findall(page)
     assert len(pieces) > 12
     for piece in pieces:
         printed = io.StringIO()

@@ -6,6 +6,7 @@ an httpx.HTTPStatusError as well. Failures of the connection stay those of httpx
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -51,6 +52,11 @@ class SandkastenAPIError(SandkastenError, httpx.HTTPStatusError):
         self.error_code = error_code
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Keeps it whole on its way between processes, where httpx's own class is lost."""
+        make = functools.partial(type(self), response=self.response, error_code=self.error_code, details=self.details)
+        return make, (self.message, self.status_code, self.response_body)
 
     @property
     def status(self) -> int | None:
@@ -248,10 +254,6 @@ class SandkastenStreamError(SandkastenError):
 
 class SandkastenStreamBrokenError(SandkastenStreamError, httpx.RemoteProtocolError):
     """A stream ended before its last event: the daemon or the connection went away. What came until then was right."""
-
-    def __init__(self, message: str) -> None:
-        SandkastenStreamError.__init__(self, message)
-        self._request = None
 
 
 #: The class of each code of the daemon's.

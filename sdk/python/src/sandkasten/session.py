@@ -98,8 +98,20 @@ class Session:
             ValueError: Not exactly one of `cmd` and `argv` is given.
         """
         command = commands.Command(
-            cmd, argv, timeout_ms, raw_output, env, cwd, stdin, tty, separate_output, shell, max_output_bytes, on_limit, user
-        )  # fmt: skip
+            cmd=cmd,
+            argv=argv,
+            timeout_ms=timeout_ms,
+            raw_output=raw_output,
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            tty=tty,
+            separate_output=separate_output,
+            shell=shell,
+            max_output_bytes=max_output_bytes,
+            on_limit=on_limit,
+            user=user,
+        )
         return await self._transport.run(commands.run(self._id, command, idempotency_key))
 
     async def exec_stream(
@@ -128,8 +140,20 @@ class Session:
             SandkastenStreamBrokenError: The connection went away before the command's end.
         """
         command = commands.Command(
-            cmd, argv, timeout_ms, raw_output, env, cwd, stdin, tty, separate_output, shell, max_output_bytes, on_limit, user
-        )  # fmt: skip
+            cmd=cmd,
+            argv=argv,
+            timeout_ms=timeout_ms,
+            raw_output=raw_output,
+            env=env,
+            cwd=cwd,
+            stdin=stdin,
+            tty=tty,
+            separate_output=separate_output,
+            shell=shell,
+            max_output_bytes=max_output_bytes,
+            on_limit=on_limit,
+            user=user,
+        )
         async with aclosing(self._transport.events(commands.stream(self._id, command))) as chunks:
             async for chunk in chunks:
                 yield chunk

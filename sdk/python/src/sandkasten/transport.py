@@ -18,6 +18,9 @@ from sandkasten.exceptions import SandkastenProtocolError, SandkastenStreamBroke
 
 T = TypeVar("T")
 
+#: As many at once as there are calls: with a bound, a call that is to end a stream would wait for that stream.
+_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+
 
 class Transport:
     """A pool of connections to one daemon."""
@@ -30,7 +33,8 @@ class Transport:
             base_url=endpoint.url,
             headers=endpoint.headers,
             timeout=timeout,
-            transport=httpx.AsyncHTTPTransport(uds=endpoint.socket) if endpoint.socket is not None else None,
+            limits=_LIMITS,
+            transport=httpx.AsyncHTTPTransport(uds=endpoint.socket, limits=_LIMITS) if endpoint.socket is not None else None,
         )
 
     async def close(self) -> None:

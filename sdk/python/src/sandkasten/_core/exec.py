@@ -109,7 +109,7 @@ class _Done:
     verdict: Verdict = field(default_factory=Verdict, metadata=BESIDE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Command:
     """A command as it is asked for; what the fields mean is said by Session.exec."""
 
