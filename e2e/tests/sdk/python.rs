@@ -18,7 +18,7 @@ fn the_published_python_package_drives_the_daemon_unchanged() {
         println!("SKIP: {package} could not be installed: {reason}");
         return;
     }
-    with_config(CONFIG, async |daemon| drive(daemon, &environment, PUBLISHED).await);
+    with_config(CONFIG, async |daemon| println!("{}", drive(daemon, &environment, PUBLISHED).await));
 }
 
 #[test]
@@ -44,9 +44,16 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     tool(&["ruff", "format", "--check"]);
     tool(&["mypy"]);
     with_config(CONFIG, async |daemon| {
-        drive(daemon, &environment, OURS).await;
+        println!("{}", drive(daemon, &environment, OURS).await);
         let output = run(Command::new(environment.join("bin/python"))
-            .args(["-m", "pytest", "-o", "faulthandler_timeout=120"])
+            .args([
+                "-m",
+                "pytest",
+                "-o",
+                "faulthandler_timeout=120",
+                "-o",
+                "faulthandler_exit_on_timeout=true",
+            ])
             .current_dir(&package)
             .env("SANDKASTEN_DOCS", below_root("docs"))
             .env("SANDKASTEN_URL", daemon.url())
@@ -58,16 +65,15 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
     });
 }
 
-/// Drives a daemon with the package that is installed in an environment.
-async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) {
+/// Drives a daemon with the package that is installed in an environment, and says what was done.
+async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) -> String {
     let output = run(Command::new(environment.join("bin/python"))
         .arg(below_root("e2e/tests/sdk/drive.py"))
         .arg(version)
         .env_clear()
         .env("SANDKASTEN_URL", daemon.url())
         .env("SANDKASTEN_API_KEY", API_KEY));
-    let said = String::from_utf8_lossy(&output.stdout);
-    println!("{said}");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     for verb in [
         "create",
         "exec",
@@ -88,6 +94,7 @@ async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) {
     }
     assert!(daemon.client().list_sessions().await.expect("a list").is_empty());
     assert!(daemon.leaks(None).sockets.is_empty());
+    said
 }
 
 pub(crate) fn below_root(path: &str) -> std::path::PathBuf {

@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
@@ -220,6 +220,20 @@ def test_a_body_that_ends_short_is_no_download(tmp_path: object) -> None:
     for _, client in connected(lambda *_: answer("200 OK", "all of it")):
         with pytest.raises(SandkastenProtocolError, match="part"):
             client.session("00000000-0001").files.read("x", offset=3)
+
+
+async def test_an_upload_that_is_broken_off_is_named_as_such_and_not_sent_again() -> None:
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            yield bytes(1 << 20)
+
+    for fake, client in connected(lambda *_: b""):
+        with pytest.raises(SandkastenStreamBrokenError, match="room"):
+            client.session("00000000-0001").files.write("x", iter([b"x"] * 9))
+        async with sandkasten.SandboxClient(base_url=fake.url) as other:
+            with pytest.raises(SandkastenStreamBrokenError, match="room"):
+                await other.session("00000000-0001").files.write("x", pieces())
+        assert len(fake.requests) == 2
 
 
 def test_a_slow_command_is_waited_for_as_long_as_it_may_take() -> None:

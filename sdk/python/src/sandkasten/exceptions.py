@@ -253,7 +253,11 @@ class SandkastenStreamError(SandkastenError):
 
 
 class SandkastenStreamBrokenError(SandkastenStreamError, httpx.RemoteProtocolError):
-    """A stream ended before its last event: the daemon or the connection went away. What came until then was right."""
+    """A stream, a download or an upload was broken off: the daemon or the connection went away.
+
+    What came until then was right; of an upload nothing is left. A daemon that refuses an upload in its middle answers why, but
+    in asyncio that answer can be lost, and this is raised in its place.
+    """
 
 
 #: The class of each code of the daemon's.

@@ -99,6 +99,10 @@ class Files:
         """Writes a file of any size: text as UTF-8, bytes, or pieces of them. Missing parents are made.
 
         The new content appears whole or not at all.
+
+        Raises:
+            NoSpaceError: There is no room for it.
+            SandkastenStreamBrokenError: It was broken off, perhaps for that reason.
         """
         data = content.encode() if isinstance(content, str) else content
         return await self._transport.run(files.upload(self._root, path, data, mode))
@@ -108,6 +112,7 @@ class Files:
 
         Raises:
             OSError: The local file cannot be read.
+            NoSpaceError, SandkastenStreamBrokenError: As for `write`.
         """
         async with aclosing(_read(source)) as pieces:
             return await self._transport.run(files.upload(self._root, path, pieces, mode))

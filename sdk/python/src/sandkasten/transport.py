@@ -21,6 +21,10 @@ T = TypeVar("T")
 #: As many at once as there are calls: with a bound, a call that is to end a stream would wait for that stream.
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
 
+_BROKEN = (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)
+# asyncio drops what has arrived when it cannot send any more, and with it the answer that says why.
+_UPLOAD_BROKEN = "the daemon hung up in the middle of the content: perhaps there is no room for it, or the session has ended"
+
 
 class Transport:
     """A pool of connections to one daemon."""
@@ -90,6 +94,8 @@ class Transport:
             except httpx.TransportError as failure:
                 wait = self._retries.after_failure(request, attempt, failure)
                 if wait is None:
+                    if request.content is not None and isinstance(failure, _BROKEN):
+                        raise SandkastenStreamBrokenError(_UPLOAD_BROKEN) from failure
                     raise
             else:
                 if response.is_success:
@@ -129,7 +135,7 @@ async def _pieces(response: httpx.Response) -> AsyncStream[bytes]:
     try:
         async for piece in response.aiter_raw():
             yield piece
-    except (httpx.RemoteProtocolError, httpx.ReadError) as error:
+    except _BROKEN as error:
         raise SandkastenStreamBrokenError(f"the answer ended short: {error}") from error
 
 

@@ -22,6 +22,7 @@ from sandkasten.exceptions import (
     SandboxFileExistsError,
     SandboxFileNotFoundError,
     SandkastenAPIError,
+    SandkastenStreamBrokenError,
     WorkspaceExistsError,
     WorkspaceInUseError,
     WorkspaceNotFoundError,
@@ -182,9 +183,12 @@ async def test_what_may_not_be_done_is_named(session: Session) -> None:
         await session.files.read("locked/x")
     await session.exec("head -c 1G /dev/zero > big")
     with pytest.raises(NoSpaceError):
-        await session.files.write("more", bytes(1 << 20))
+        await session.files.write("more", bytes(1 << 16))
     with pytest.raises(LimitExceededError):
-        await session.write("more", bytes(1 << 20))
+        await session.write("more", bytes(1 << 16))
+    with pytest.raises((NoSpaceError, SandkastenStreamBrokenError)):
+        await session.files.write("more", bytes(64 << 20))
+    assert [entry.name for entry in (await session.files.list()).entries] == ["big", "locked"]
 
 
 async def test_a_workspace_has_files_without_a_session(client: SandboxClient) -> None:

@@ -103,11 +103,18 @@ impl ProcessGroup {
     }
 
     /// Sends `signal` to every process but `spared`. The group is frozen meanwhile, so that nothing forks away from under
-    /// the signal. Blocking.
+    /// the signal. A group that has been removed has none, also where that happens because of the signal. Blocking.
     ///
     /// # Errors
     /// The kernel's. The group is thawed in every case.
     pub fn signal(&self, signal: Signal, spared: Option<i32>) -> Result<(), GroupError> {
+        match self.signal_frozen(signal, spared) {
+            Err(GroupError::Path(error)) if is_removal(&error) => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn signal_frozen(&self, signal: Signal, spared: Option<i32>) -> Result<(), GroupError> {
         self.freeze(true)?;
         let sent = self.signal_members(signal, spared);
         self.freeze(false)?;
@@ -134,7 +141,7 @@ impl ProcessGroup {
         // What forks while its parent is being killed is seen in the next pass; the bound is for a kernel at fault.
         for _ in 0..MAX_KILL_PASSES {
             let members = match self.members() {
-                Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if is_removal(&error) => return Ok(()),
                 members => members?,
             };
             let others: Vec<i32> = members.into_iter().filter(|pid| Some(*pid) != spared).collect();
@@ -171,5 +178,34 @@ impl ProcessGroup {
     /// The kernel's; `EBUSY` as long as a process is in it.
     pub fn remove(&self) -> Result<(), PathError> {
         remove_directory(&self.directory)
+    }
+}
+
+/// Whether a control file could not be used because its group has been removed: before it was opened, or between that and its use.
+fn is_removal(error: &PathError) -> bool {
+    error.source.kind() == std::io::ErrorKind::NotFound
+        || error.source.raw_os_error() == Some(rustix::io::Errno::NODEV.raw_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{GroupError, ProcessGroup, Signal, Version};
+
+    #[test]
+    fn a_group_that_has_been_removed_has_no_process_to_signal() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for version in [Version::V1, Version::V2] {
+            let group = ProcessGroup::new(version, directory.path().join("removed"));
+            group.signal(Signal::TERM, None).expect("nobody is signalled");
+            group.kill_others(None).expect("nobody is killed");
+        }
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_frozen_is_not_signalled() {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join("cgroup.freeze")).expect("something in the way");
+        let group = ProcessGroup::new(Version::V2, directory.path().to_owned());
+        assert!(matches!(group.signal(Signal::TERM, None), Err(GroupError::Path(_))));
     }
 }

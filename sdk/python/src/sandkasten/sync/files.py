@@ -100,6 +100,10 @@ class Files:
         """Writes a file of any size: text as UTF-8, bytes, or pieces of them. Missing parents are made.
 
         The new content appears whole or not at all.
+
+        Raises:
+            NoSpaceError: There is no room for it.
+            SandkastenStreamBrokenError: It was broken off, perhaps for that reason.
         """
         data = content.encode() if isinstance(content, str) else content
         return self._transport.run(files.upload(self._root, path, data, mode))
@@ -109,6 +113,7 @@ class Files:
 
         Raises:
             OSError: The local file cannot be read.
+            NoSpaceError, SandkastenStreamBrokenError: As for `write`.
         """
         with closing(_read(source)) as pieces:
             return self._transport.run(files.upload(self._root, path, pieces, mode))
