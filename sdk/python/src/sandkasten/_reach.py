@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
+import httpx
+
 from sandkasten.exceptions import (
     InvalidRequestError,
     IsDirectoryError,
@@ -22,6 +24,7 @@ from sandkasten.exceptions import (
     SandkastenAPIError,
     SandkastenError,
     SandkastenStreamError,
+    SessionNotRunningError,
 )
 from sandkasten.session import Session
 
@@ -31,18 +34,26 @@ WORKSPACE = "/workspace"
 #: The most that a command takes on its way: of arguments, and of input.
 MOST_ON_THE_WAY = 512 * 1024
 
-_NO_SUCH, _IS_DIRECTORY, _NOT_ALLOWED = 71, 72, 73
+#: The codes of a stream whose session has ended.
+ENDED = ("SESSION_NOT_RUNNING", "SESSION_EXPIRED", "SESSION_NOT_FOUND")
+
+#: How long a file outside of /workspace is read or written at most, in milliseconds.
+LONGEST_MS = 120_000
+
+_NO_SUCH, _IS_DIRECTORY, _NOT_ALLOWED, _NOT_REGULAR = 71, 72, 73, 74
 
 # Prints a file so that every byte of it survives: what commands print is text.
 _READ = f"""
 [ -d "$1" ] && exit {_IS_DIRECTORY}
 [ -e "$1" ] || exit {_NO_SUCH}
+[ -f "$1" ] || exit {_NOT_REGULAR}
 [ -r "$1" ] || exit {_NOT_ALLOWED}
 exec base64 <"$1"
 """
 
 _WRITE = f"""
 [ -d "$1" ] && exit {_IS_DIRECTORY}
+[ ! -e "$1" ] || [ -f "$1" ] || exit {_NOT_REGULAR}
 mkdir -p -- "$(dirname -- "$1")" && {{ true >>"$1"; }} 2>/dev/null || exit {_NOT_ALLOWED}
 exec cat >"$1"
 """
@@ -98,6 +109,7 @@ async def run(
 
     Raises:
         TimeoutError: It ran past its timeout, and was ended.
+        SessionNotRunningError: The session has ended under it.
         OutputLimitError: It printed more, and was ended.
     """
     where = posixpath.join(WORKSPACE, cwd) if cwd is not None else None
@@ -130,6 +142,8 @@ async def run(
     except SandkastenStreamError as error:
         if error.error_code == "COMMAND_TIMEOUT":
             raise TimeoutError(str(error)) from error
+        if error.error_code in ENDED:
+            raise SessionNotRunningError(str(error), error_code=error.error_code, details=error.details) from error
         raise
     finally:
         await given.remove()
@@ -177,8 +191,8 @@ class _Given:
         for path in self._left:
             try:
                 await self._files.remove(path)
-            except SandkastenAPIError:
-                # It is gone, as it should be, or the session is.
+            except (SandkastenAPIError, httpx.TransportError):
+                # It is gone, as it should be, or the session or the daemon is.
                 continue
 
 
@@ -186,7 +200,7 @@ async def read(session: Session, path: str, *, max_bytes: int) -> bytes:
     """Reads a file at any path: absolute, or from /workspace on.
 
     Raises:
-        FileNotFoundError, IsADirectoryError, PermissionError: It cannot be read.
+        FileNotFoundError, IsADirectoryError, PermissionError, OSError: It cannot be read.
         OutputLimitError: It has more than `max_bytes`.
     """
     where = absolute(path)
@@ -203,7 +217,8 @@ async def read(session: Session, path: str, *, max_bytes: int) -> bytes:
         except InvalidRequestError as error:
             raise OSError(errno.EINVAL, error.message, path) from error
     try:
-        outcome = await run(session, ["/bin/sh", "-c", _READ, "sh", where], max_bytes=max_bytes // 3 * 4 + max_bytes // 32 + 64)
+        encoded = max_bytes // 3 * 4 + max_bytes // 32 + 64
+        outcome = await run(session, ["/bin/sh", "-c", _READ, "sh", where], timeout_ms=LONGEST_MS, max_bytes=encoded)
     except OutputLimitError as error:
         raise OutputLimitError(f"{path!r} has more than {max_bytes} bytes") from error
     _raise_for(outcome, path)
@@ -225,7 +240,8 @@ async def write(session: Session, path: str, content: bytes) -> None:
     """
     where = absolute(path)
     if not is_below_workspace(where):
-        outcome = await run(session, ["/bin/sh", "-c", _WRITE, "sh", where], stdin=content, max_bytes=MOST_ON_THE_WAY)
+        command = ["/bin/sh", "-c", _WRITE, "sh", where]
+        outcome = await run(session, command, stdin=content, timeout_ms=LONGEST_MS, max_bytes=MOST_ON_THE_WAY)
         _raise_for(outcome, path)
         return
     with os_errors(path):
@@ -270,6 +286,8 @@ def _raise_for(outcome: Outcome, path: str) -> None:
     if outcome.exit_code == 0:
         return
     number = {_NO_SUCH: errno.ENOENT, _IS_DIRECTORY: errno.EISDIR, _NOT_ALLOWED: errno.EACCES}.get(outcome.exit_code)
+    if outcome.exit_code == _NOT_REGULAR:
+        raise OSError(errno.EINVAL, "it is no regular file", path)
     if number is None:
         raise OSError(errno.EIO, outcome.stderr[-500:] or f"status {outcome.exit_code}", path)
     raise OSError(number, os.strerror(number).lower(), path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -122,6 +123,26 @@ async def test_a_session_that_has_ended_is_unavailable_and_needs_no_cleanup(sand
         await sandbox.exec(["true"])
     with pytest.raises(ConnectionError):
         await sandbox.connection()
+
+
+async def test_a_session_that_ends_under_a_command_is_unavailable(sandbox: SandkastenSandboxEnvironment) -> None:
+    async def end() -> None:
+        await sandbox.exec(["sh", "-c", "until [ -e begun ]; do sleep 0.01; done"], timeout=20)
+        await SandkastenSandboxEnvironment.cli_cleanup((await sandbox.connection()).container)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(end())
+        with pytest.raises(SandboxUnavailableError):
+            await sandbox.exec(["sh", "-c", "touch begun; sleep 30"])
+
+
+async def test_files_that_would_never_end_are_refused(sandbox: SandkastenSandboxEnvironment) -> None:
+    await sandbox.exec(["mkfifo", "/tmp/pipe"])
+    for path in ("/tmp/pipe", "/dev/zero"):
+        with pytest.raises(OSError, match="no regular file"):
+            await sandbox.read_file(path)
+        with pytest.raises(OSError, match="no regular file"):
+            await sandbox.write_file(path, "x")
 
 
 async def test_an_image_that_is_not_there_is_named() -> None:

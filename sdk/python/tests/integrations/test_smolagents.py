@@ -8,6 +8,8 @@ import decimal
 import json
 import pathlib
 import pickle
+import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -34,6 +36,13 @@ class Scripted(Model):
     def generate(self, messages: list[ChatMessage], *_: Any, **__: Any) -> ChatMessage:
         self.seen = str(messages[-1].content)
         return ChatMessage(role=MessageRole.ASSISTANT, content=f"<code>\n{next(self.steps)}\n</code>")
+
+
+def png(width: int, height: int) -> bytes:
+    """A picture that is said to be this large, and holds nothing."""
+    chunks = ((b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), (b"IDAT", b"nothing"), (b"IEND", b""))
+    packed = [struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(packed)
 
 
 @tool
@@ -78,6 +87,16 @@ def test_variables_stay_from_step_to_step_and_prints_of_children_come_as_logs(ex
     assert executor("'\\x1b[31mred\\x1b[0m\\x07'").output == "[31mred[0m"
     assert executor("(1, b'2', {'a': [None]})").output == (1, b"2", {"a": [None]})
     assert executor("x if False else object").output == "<class 'object'>"
+
+
+def test_a_python_that_is_not_there_or_never_ready_is_an_error(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AgentExecutionError, match=r"nonesuch does not run: .*not found"):
+        SandkastenExecutor(session, python="nonesuch")("1")
+    session.files.write("slow", '#!/bin/sh\n[ "$2" = "" ] || exec sleep 60\n', mode="0755")
+    monkeypatch.setattr("sandkasten.integrations.smolagents.READY_MS", 500)
+    with pytest.raises(AgentExecutionError, match=r"slow was not ready within 500 ms"):
+        SandkastenExecutor(session, python="/workspace/slow")("1")
+    assert [process.has_ended for process in session.list_processes() if process.kind == "process"] == [True]
 
 
 def test_an_error_comes_with_its_traceback_and_what_was_printed_before(executor: SandkastenExecutor) -> None:
@@ -157,6 +176,9 @@ def test_answers_that_code_has_forged_are_errors(executor: SandkastenExecutor) -
     "sent",
     [
         {"__type__": "PIL.Image", "data": base64.b64encode(b"%!PS-Adobe-3.0 EPSF-3.0\n").decode()},
+        {"__type__": "PIL.Image", "data": base64.b64encode(png(30_000, 30_000)).decode()},
+        {"__type__": "PIL.Image", "data": base64.b64encode(png(10_000, 10_000)).decode()},
+        {"__type__": "PIL.Image", "data": base64.b64encode(png(1, 1)).decode()},
         {"__type__": "ndarray", "data": [1], "dtype": "O"},
         {"__type__": "ndarray", "data": [1], "dtype": "<U1000000000"},
         {"__type__": "function", "data": "os.system"},

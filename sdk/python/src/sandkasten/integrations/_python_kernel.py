@@ -1,9 +1,9 @@
 """Runs inside of a session, by whatever Python 3.9 or newer its image has: a program of its own, never imported outside.
 
-`serve SOCKET ANSWER` keeps one Python namespace, and runs what it is sent, one after the other. `run SOCKET` sends its standard
-input there as code, together with its own standard output, so that what the code prints, and what its children print, is this
-command's output; `run SOCKET FILE` sends a file, and removes it. Its standard error is the answer: one JSON object, which may
-name the file ANSWER that holds it.
+`serve SOCKET ANSWER READY` keeps one Python namespace, and runs what it is sent, one after the other, once somebody reads the
+pipe READY. `run SOCKET` sends its standard input there as code, together with its own standard output, so that what the code
+prints, and what its children print, is this command's output; `run SOCKET FILE` sends a file, and removes it. Its standard
+error is the answer: one JSON object, which may name the file ANSWER that holds it.
 """
 
 import ast
@@ -28,14 +28,15 @@ import traceback
 INLINE = 32 * 1024
 
 
-def serve(path, answer_path):
+def serve(path, answer_path, ready_path):
     """Takes code from one connection after the other."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(1)
     namespace = {"__name__": "__main__", "__builtins__": builtins}
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    print("ready", flush=True)
+    with open(ready_path, "w") as ready:
+        ready.write("ready")
     while True:
         connection, _ = listener.accept()
         with connection:
@@ -195,6 +196,6 @@ def run(path, source):
 
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        serve(sys.argv[2], sys.argv[3])
+        serve(sys.argv[2], sys.argv[3], sys.argv[4])
     else:
         run(sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)

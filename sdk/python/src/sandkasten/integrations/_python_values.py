@@ -73,10 +73,13 @@ def _image(sent: Mapping[str, Any]) -> Any:
         from PIL import Image
     except ImportError as error:
         raise RefusedValueError("an image was sent, and Pillow is not installed: pip install pillow") from error
-    image = Image.open(io.BytesIO(base64.b64decode(sent["data"])), formats=["PNG"])
-    if image.width * image.height > MOST_PIXELS:
-        raise RefusedValueError(f"the image has {image.width} by {image.height} pixels; {MOST_PIXELS} in all are taken")
-    image.load()
+    try:
+        image = Image.open(io.BytesIO(base64.b64decode(sent["data"])), formats=["PNG"])
+        if image.width * image.height > MOST_PIXELS:
+            raise RefusedValueError(f"the image has {image.width} by {image.height} pixels; {MOST_PIXELS} in all are taken")
+        image.load()
+    except Exception as error:
+        raise RefusedValueError(f"the image cannot be read: {clean(str(error))[:200]}") from error
     return image
 
 

@@ -17,7 +17,7 @@ from sandkasten.exceptions import CommandTimeoutError, SandkastenAPIError
 from sandkasten.integrations import from_extra
 from sandkasten.integrations._python_values import RefusedValueError, clean, decode
 from sandkasten.sync import Process, Session, _reach
-from sandkasten.types import ExecResult, ProcessInfo
+from sandkasten.types import ExecResult
 
 with from_extra(__name__, "smolagents"):
     from smolagents.default_tools import FinalAnswerTool
@@ -29,6 +29,9 @@ with from_extra(__name__, "smolagents"):
 
 #: The largest answer that is taken, in bytes: an image, for the most part.
 MOST_ANSWERED = 64 * 1024 * 1024
+
+#: How long a Python may take to begin, in milliseconds.
+READY_MS = 30_000
 
 #: How long it is waited for a Python that was interrupted, in milliseconds.
 GRACE_MS = 2000
@@ -163,20 +166,22 @@ class SandkastenExecutor(RemotePythonExecutor):
     def _started(self) -> None:
         if self._kernel is not None:
             return
-        made = self._session.exec(
-            argv=["/bin/sh", "-c", 'rm -rf -- "$1" && mkdir -m 700 -- "$1"', "sh", self._place], shell="none"
-        )
+        # The Python is tried first: one that does not run would never be ready.
+        script = 'rm -rf -- "$1" && mkdir -m 700 -- "$1" && mkfifo -- "$1/ready" && exec "$2" -c ""'
+        made = self._session.exec(argv=["/bin/sh", "-c", script, "sh", self._place, self._python], shell="none")
         if made.exit_code != 0:
-            raise AgentExecutionError(f"no directory for Python could be made: {clean(made.output[-500:])}", self.logger)
-        kernel = self._session.start_process(argv=[*self._program(), "serve", self._socket, self._answer], name="smolagents")
-        said = ""
-        for event in kernel.follow():
-            if isinstance(event, ProcessInfo) or len(said) > self._max_output_bytes:
-                raise AgentExecutionError(f"{self._python} was not ready: {clean(said[-500:])}", self.logger)
-            said += event.output
-            if "ready" in said:
-                break
-        self._kernel = kernel
+            raise AgentExecutionError(f"{self._python} does not run: {clean(made.output[-500:])}", self.logger)
+        ready = f"{self._place}/ready"
+        self._kernel = self._session.start_process(
+            argv=[*self._program(), "serve", self._socket, self._answer, ready], name="smolagents"
+        )
+        try:
+            said = self._session.exec(argv=["/bin/cat", ready], shell="none", timeout_ms=READY_MS).output
+        except CommandTimeoutError:
+            said = ""
+        if said != "ready":
+            self.cleanup()
+            raise AgentExecutionError(f"{self._python} was not ready within {READY_MS} ms", self.logger)
 
     def _step(self, code: str) -> CodeOutput:
         try:
