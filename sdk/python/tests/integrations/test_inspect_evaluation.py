@@ -143,6 +143,8 @@ async def test_files_that_would_never_end_are_refused(sandbox: SandkastenSandbox
             await sandbox.read_file(path)
         with pytest.raises(OSError, match="no regular file"):
             await sandbox.write_file(path, "x")
+    with pytest.raises(OSError, match="NUL"):
+        await sandbox.read_file("/tmp/a\0b")
 
 
 async def test_an_image_that_is_not_there_is_named() -> None:

@@ -85,6 +85,7 @@ def test_variables_stay_from_step_to_step_and_prints_of_children_come_as_logs(ex
     assert executor("import os\nx = 20\nprint('said')\nos.system('echo child')").logs == "said\nchild\n"
     assert executor("x + 1").output == 21
     assert executor("'\\x1b[31mred\\x1b[0m\\x07'").output == "[31mred[0m"
+    assert executor("'a\\ud800b'").output == "ab"
     assert executor("(1, b'2', {'a': [None]})").output == (1, b"2", {"a": [None]})
     assert executor("x if False else object").output == "<class 'object'>"
 

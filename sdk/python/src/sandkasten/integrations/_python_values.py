@@ -24,7 +24,7 @@ SAFE = "safe:"
 #: The most pixels that an image may have.
 MOST_PIXELS = 64 * 1024 * 1024
 
-_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_STEERING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _NUMBERS = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)")
 
 
@@ -33,7 +33,7 @@ class RefusedValueError(SandkastenError, ValueError):
 
 
 def clean(text: str) -> str:
-    """The text without control characters, but for tabs and line ends."""
+    """The text without control characters, but for tabs and line ends, and without lone surrogates, which nobody can print."""
     return _STEERING.sub("", text)
 
 

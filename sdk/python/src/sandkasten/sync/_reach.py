@@ -20,6 +20,7 @@ from sandkasten.exceptions import (
     IsDirectoryError,
     NoSpaceError,
     NotDirectoryError,
+    NotRegularFileError,
     PermissionDeniedError,
     SandboxFileNotFoundError,
     SandkastenAPIError,
@@ -205,23 +206,21 @@ def read(session: Session, path: str, *, max_bytes: int) -> bytes:
         OutputLimitError: It has more than `max_bytes`.
     """
     where = absolute(path)
-    if is_below_workspace(where):
+    with os_errors(path):
+        if is_below_workspace(where):
+            content = bytearray()
+            with closing(session.files.stream(where)) as pieces:
+                for piece in pieces:
+                    content += piece
+                    if len(content) > max_bytes:
+                        raise OutputLimitError(f"{path!r} has more than {max_bytes} bytes")
+            return bytes(content)
         try:
-            with os_errors(path):
-                content = bytearray()
-                with closing(session.files.stream(where)) as pieces:
-                    for piece in pieces:
-                        content += piece
-                        if len(content) > max_bytes:
-                            raise OutputLimitError(f"{path!r} has more than {max_bytes} bytes")
-                return bytes(content)
-        except InvalidRequestError as error:
-            raise OSError(errno.EINVAL, error.message, path) from error
-    try:
-        encoded = max_bytes // 3 * 4 + max_bytes // 32 + 64
-        outcome = run(session, ["/bin/sh", "-c", _READ, "sh", where], timeout_ms=LONGEST_MS, max_bytes=encoded)
-    except OutputLimitError as error:
-        raise OutputLimitError(f"{path!r} has more than {max_bytes} bytes") from error
+            encoded = max_bytes // 3 * 4 + max_bytes // 32 + 64
+            command = ["/bin/sh", "-c", _READ, "sh", where]
+            outcome = run(session, command, timeout_ms=LONGEST_MS, max_bytes=encoded)
+        except OutputLimitError as error:
+            raise OutputLimitError(f"{path!r} has more than {max_bytes} bytes") from error
     _raise_for(outcome, path)
     try:
         content_bytes = binascii.a2b_base64(outcome.stdout.encode("ascii"))
@@ -240,12 +239,11 @@ def write(session: Session, path: str, content: bytes) -> None:
         OSError: Such as that the file system is full.
     """
     where = absolute(path)
-    if not is_below_workspace(where):
-        command = ["/bin/sh", "-c", _WRITE, "sh", where]
-        outcome = run(session, command, stdin=content, timeout_ms=LONGEST_MS, max_bytes=MOST_ON_THE_WAY)
-        _raise_for(outcome, path)
-        return
     with os_errors(path):
+        if not is_below_workspace(where):
+            command = ["/bin/sh", "-c", _WRITE, "sh", where]
+            _raise_for(run(session, command, stdin=content, timeout_ms=LONGEST_MS, max_bytes=MOST_ON_THE_WAY), path)
+            return
         try:
             is_writable = int((session.files.stat(where)).mode, 8) & 0o222
         except SandboxFileNotFoundError:
@@ -281,6 +279,8 @@ def os_errors(path: str) -> Iterator[None]:
         raise PermissionError(errno.EACCES, error.message, path) from error
     except NoSpaceError as error:
         raise OSError(errno.ENOSPC, error.message, path) from error
+    except (InvalidRequestError, NotRegularFileError) as error:
+        raise OSError(errno.EINVAL, error.message, path) from error
 
 
 def _raise_for(outcome: Outcome, path: str) -> None:
