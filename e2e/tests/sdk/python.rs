@@ -7,7 +7,7 @@ use sandkasten_e2e::{API_KEY, TestDaemon, make_virtual_environment, with_config}
 
 const PUBLISHED: &str = "0.3.0";
 const OURS: &str = "0.4.0";
-const CONFIG: &str = "workspace:\n  enabled: true\n  min_free_mb: 16";
+pub(crate) const CONFIG: &str = "workspace:\n  enabled: true\n  min_free_mb: 16";
 
 #[test]
 fn the_published_python_package_drives_the_daemon_unchanged() {
@@ -35,14 +35,7 @@ fn our_python_package_drives_it_by_the_same_file_and_passes_its_own_tests() {
         println!("SKIP: the packages that tests of sdk/python need could not be installed: {reason}");
         return;
     }
-    // What is tested is the wheel, built by what has been installed, and no package comes from elsewhere any more.
-    let wheels = directory.path().join("wheels");
-    let pip = environment.join("bin/pip");
-    run(Command::new(&pip)
-        .args(["wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir"])
-        .args([&wheels, &package]));
-    let wheel = wheels.join(format!("sandkasten-{OURS}-py3-none-any.whl"));
-    run(Command::new(&pip).args(["install", "--quiet", "--no-index"]).arg(&wheel));
+    install_wheel(&package, &environment, &directory.path().join("wheels"));
 
     let tool = |arguments: &[&str]| {
         run(Command::new(environment.join("bin/python")).arg("-m").args(arguments).current_dir(&package))
@@ -104,12 +97,22 @@ async fn drive(daemon: &TestDaemon, environment: &Path, version: &str) -> String
     said
 }
 
-fn below_root(path: &str) -> std::path::PathBuf {
+pub(crate) fn below_root(path: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
+/// Installs the package as a wheel, built by what the environment has: no package comes from elsewhere any more.
+pub(crate) fn install_wheel(package: &Path, environment: &Path, wheels: &Path) {
+    let pip = environment.join("bin/pip");
+    run(Command::new(&pip)
+        .args(["wheel", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--wheel-dir"])
+        .args([wheels, package]));
+    let wheel = wheels.join(format!("sandkasten-{OURS}-py3-none-any.whl"));
+    run(Command::new(&pip).args(["install", "--quiet", "--no-index"]).arg(&wheel));
+}
+
 /// Runs a command, which has to succeed.
-fn run(command: &mut Command) -> Output {
+pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not run: {error}"));
     let said = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{command:?}\n{}\n{}", said[0], said[1]);

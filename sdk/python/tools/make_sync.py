@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent / "src" / "sandkasten"
-MODULES = ("client", "session", "files", "processes", "terminal", "workspaces", "transport")
+MODULES = ("_reach", "client", "session", "files", "processes", "terminal", "workspaces", "transport")
 
 WORDS = [
     (r"\basync (def|with|for)\b", r"\1"),
