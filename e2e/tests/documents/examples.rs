@@ -38,7 +38,6 @@ impl Examples<'_> {
     fn said(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments, &[]);
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        println!("== {arguments:?}\n{said}");
         assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
         said
     }
