@@ -35,6 +35,22 @@ mod tests {
 
     use super::page;
 
+    /// What users look into when they are answered with one.
+    const TROUBLESHOOTING: &str = include_str!("../../../docs/troubleshooting.md");
+
+    #[test]
+    fn the_troubleshooting_page_has_a_row_for_every_code_and_for_no_other() {
+        let rows = TROUBLESHOOTING.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+        let mut told: Vec<&str> =
+            rows.flat_map(|cell| cell.split(", ")).map(|code| code.trim_matches('`')).collect();
+        let page = page().expect("a page");
+        let mut codes: Vec<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+        told.sort_unstable();
+        codes.sort_unstable();
+        assert_eq!(told, codes);
+    }
+
     #[test]
     fn every_code_has_a_row() {
         let page = page().expect("a page");
