@@ -1,12 +1,12 @@
 //! `contract`: documents that are generated from the code, so that they cannot say anything else than it does.
 //!
-//! Two come from libraries. The help of the command line and the description of the API come from a built binary, and only
+//! Two come from libraries. The help of the command line, the description of the API and the schema of the configuration come from a built binary, and only
 //! where one is named; the page about the configuration is then compared with the keys of that binary, too.
 
 mod cli_help;
 mod configuration;
 mod error_codes;
-mod openapi;
+mod printed;
 mod system_calls;
 
 use std::fs;
@@ -55,7 +55,8 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<ExitCode> {
     }
     if let Some(binary) = &options.binary {
         documents.push(("cli-help.txt", cli_help::page(binary)?));
-        documents.push(("openapi.json", openapi::page(binary)?));
+        documents.push(("openapi.json", printed::page(binary, &["openapi"])?));
+        documents.push(("config-schema.json", printed::page(binary, &["config", "schema"])?));
     }
     let mut stale = 0;
     for (name, page) in &documents {

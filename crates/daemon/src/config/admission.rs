@@ -1,13 +1,14 @@
 //! The `admission` section: how many creates are made at once, how long others wait, and what the host must have free.
 
 use garde::Validate;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::automatic::Automatic;
 use super::rules;
 
 /// The `admission` section.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Validate)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdmissionConfig {
     /// How many sessions are made at once; by itself four for each processor.

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 /// How the absence of a number is written.
@@ -51,6 +54,20 @@ impl FromStr for Automatic {
             return Ok(Self::Auto);
         }
         text.parse().map(Self::Is).map_err(|_| ParseAutomaticError)
+    }
+}
+
+impl JsonSchema for Automatic {
+    fn schema_name() -> Cow<'static, str> {
+        "Automatic".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "const": AUTO }, { "type": "integer", "minimum": 0 }] })
     }
 }
 

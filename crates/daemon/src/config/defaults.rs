@@ -1,12 +1,13 @@
 //! The `defaults` section: limits and behaviour of every session.
 
 use garde::Validate;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rules::{self, keyword_enum};
 
 /// The `defaults` section.
-#[derive(Debug, Clone, PartialEq, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct DefaultsConfig {
     /// CPU time per wall-clock time, in cores.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use garde::Validate;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rules;
 use super::{Config, DefaultsConfig};
 
 /// What sessions of some images have in place of `defaults`: what is not given is as it is there.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, Validate)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImageDefaults {
     /// As [`DefaultsConfig::cpu_limit`].

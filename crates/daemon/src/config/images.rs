@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use garde::Validate;
 use sandkasten_registry::Mirror;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
 use super::{ImageDefaults, rules};
 
 /// The `images` section.
-#[derive(Debug, Clone, PartialEq, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImagesConfig {
     /// Hosts, with their port where it is not 80, that are spoken to without TLS when images are pulled.

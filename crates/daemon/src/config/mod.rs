@@ -19,6 +19,7 @@ mod load;
 mod locate;
 mod pool;
 mod rules;
+mod schema;
 mod security;
 mod setting;
 mod template;
@@ -31,6 +32,7 @@ use std::path::{Path, PathBuf};
 use garde::Validate;
 use sandkasten_image::{Image, ImagePattern};
 use sandkasten_isolation::controls::Controls;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use self::admission::AdmissionConfig;
@@ -47,6 +49,7 @@ pub use self::load::{LoadConfigError, environment};
 pub use self::locate::{SEARCHED_FILES, locate_config_file};
 pub use self::pool::PoolConfig;
 pub use self::rules::UnknownKeyword;
+pub use self::schema::schema;
 pub use self::security::{SeccompProfile, SecurityConfig};
 pub use self::template::FirstConfig;
 pub use self::warning::ConfigWarning;
@@ -55,15 +58,17 @@ pub use self::workspace::WorkspaceConfig;
 /// Everything that can be configured, with the defaults filled in and every value checked.
 ///
 /// Made by [`Config::load`] only, or by [`Config::default`] in tests; changing a field afterwards skips the checks.
-#[derive(Debug, Clone, Deserialize, Validate)]
+#[derive(Debug, Clone, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Where the HTTP API listens.
     #[garde(skip)]
+    #[schemars(with = "String")]
     pub listen: ListenAddress,
     /// The key every request must carry; `None` leaves the API open, which only a local listener may.
     #[serde(deserialize_with = "rules::empty_is_none")]
     #[garde(inner(custom(rules::header_safe)))]
+    #[schemars(with = "Option<String>")]
     pub api_key: Option<ApiKey>,
     /// A file that holds the key, where it is not in the configuration itself.
     #[serde(deserialize_with = "rules::empty_is_none")]
@@ -89,6 +94,7 @@ pub struct Config {
     /// The images that sessions may use; empty means all that are present.
     #[serde(deserialize_with = "rules::null_is_default")]
     #[garde(skip)]
+    #[schemars(with = "Vec<String>")]
     pub allowed_images: Vec<ImagePattern>,
     /// The most sessions that exist at once. Every session takes a range of 65,536 uids, of which there are 4,095
     /// (`sandkasten_isolation::plan::RANGES`).

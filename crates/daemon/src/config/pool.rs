@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use garde::Validate;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rules;
 
 /// The `pool` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct PoolConfig {
     /// Whether sandboxes are made in advance.

@@ -23,7 +23,8 @@ macro_rules! keyword_enum {
         pub enum $name:ident { $($(#[$variant_attribute:meta])* $variant:ident = $word:literal,)+ }
     ) => {
         $(#[$attribute])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+        #[schemars(inline)]
         pub enum $name {
             $($(#[$variant_attribute])* #[serde(rename = $word)] $variant,)+
         }

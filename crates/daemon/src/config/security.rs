@@ -1,12 +1,13 @@
 //! The `security` section: kernel-side hardening that can be traded for compatibility.
 
 use garde::Validate;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::rules::keyword_enum;
 
 /// The `security` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct SecurityConfig {
     /// Which system calls a session's processes may make.

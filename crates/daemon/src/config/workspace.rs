@@ -1,10 +1,11 @@
 //! The `workspace` section: directories that outlive sessions.
 
 use garde::Validate;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The `workspace` section.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Validate)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct WorkspaceConfig {
     /// Whether requests may name workspaces.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use sandkasten_daemon::config::{EffectiveSetting, locate_config_file};
+use sandkasten_daemon::config::{EffectiveSetting, locate_config_file, schema};
 use serde::Serialize;
 
 use crate::arguments::{GlobalArguments, ListingArguments};
@@ -19,6 +19,8 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Show the effective values and where each came from; the API key is masked
     Show(ShowArguments),
+    /// Print the JSON Schema of a configuration file
+    Schema,
 }
 
 /// Arguments of `config show`.
@@ -38,6 +40,12 @@ struct ShownSetting<'a> {
 
 /// Checks or shows the configuration.
 pub(crate) fn run(global: &GlobalArguments, command: &ConfigCommand) -> Result<ExitCode, CliError> {
+    if matches!(command, ConfigCommand::Schema) {
+        let schema = serde_json::to_string_pretty(&schema())
+            .map_err(|error| CliError::ours("cannot print the schema", &error, "please report this"))?;
+        output::print(&schema)?;
+        return Ok(output::done());
+    }
     let config = connection::load_config(global)?;
     for warning in config.warnings() {
         output::warn(&warning.to_string());
@@ -49,6 +57,7 @@ pub(crate) fn run(global: &GlobalArguments, command: &ConfigCommand) -> Result<E
                 .map_or_else(|| "the defaults (no file found)".to_owned(), |path| path.display().to_string());
             output::print(&format!("{place}: valid"))?;
         }
+        ConfigCommand::Schema => {}
         ConfigCommand::Show(arguments) => show(&connection::in_force(config).effective(), arguments.listing)?,
     }
     Ok(output::done())
