@@ -1,4 +1,7 @@
-//! What is written for people who use the product: its examples, run to their end.
+//! What is written for people who use the product: its examples and the commands of its pages, run to their end.
 
 mod examples;
+mod page;
+mod pages;
+mod reader;
 mod scripted_endpoint;
