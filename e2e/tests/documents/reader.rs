@@ -142,6 +142,9 @@ impl Reader {
             !said.lines().any(|line| line.starts_with("failed: ")),
             "{page}:{line}\n{commands}\n{printed}\n{said}"
         );
+        let is_refused = printed.contains("\"error_code\":")
+            && !step.output.iter().any(|line| line.contains("error_code"));
+        assert!(!is_refused, "{page}:{line}\n{commands}\n{printed}");
         let mut shown: Vec<String> = step.output.iter().map(|line| self.here(line)).collect();
         // What commands before the last print comes first.
         if let Some(first) = shown.first_mut().filter(|_| commands.lines().count() > 1) {
