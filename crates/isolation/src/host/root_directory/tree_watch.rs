@@ -281,6 +281,8 @@ impl TreeWatch {
         } else if flags.contains(ReadFlags::DELETE) {
             self.told.remove(&path);
             events.push(change(path, ChangeKind::Removed, is_directory));
+        } else if self.has_no_name(&path) {
+            // What comes of it is told when it takes one.
         } else if flags.contains(ReadFlags::MODIFY) {
             events.push(change(path, ChangeKind::Modified, is_directory));
         } else if flags.contains(ReadFlags::ATTRIB) {
@@ -419,6 +421,21 @@ impl TreeWatch {
         }
         self.watched.insert(watch, Some(place), permit);
         Ok(Some((watch, directory)))
+    }
+
+    /// Whether a change is one of a file that was made without a name, by `O_TMPFILE`: the kernel calls it `#` and its number meanwhile,
+    /// a name that a file can also have.
+    fn has_no_name(&self, path: &[u8]) -> bool {
+        let cut = path.iter().rposition(|byte| *byte == b'/');
+        let (above, name) = cut.map_or((&[][..], path), |cut| (&path[..cut], &path[cut + 1..]));
+        let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        if !name.strip_prefix(b"#").is_some_and(is_number) {
+            return false;
+        }
+        let Ok(base) = self.open_base() else { return false };
+        let directory = if above.is_empty() { Ok(base) } else { self.open(&base, above) };
+        let found = directory.and_then(|directory| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW));
+        matches!(found, Err(Errno::NOENT))
     }
 
     fn too_deep(&self) -> FileError {

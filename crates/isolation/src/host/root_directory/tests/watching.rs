@@ -1,11 +1,13 @@
 //! What a watch tells, what it does not miss, and what bounds it.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, fchmod, linkat, openat};
 
 use super::Place;
 use super::trees::BOUNDS;
@@ -88,6 +90,27 @@ fn each_kind_of_change_is_told_by_its_name() {
     assert_eq!(read_until(&place, &mut inner, "gone"), ["gone"]);
     fs::rename(place.workspace(), place.directory.path().join("root/other")).expect("renamed");
     read_until(&place, &mut watch, "gone");
+}
+
+#[test]
+fn a_file_without_a_name_is_told_when_it_takes_one() {
+    let Some(place) = Place::new() else { return };
+    fs::create_dir(place.workspace().join("a")).expect("made");
+    let mut watch = place.root.watch("/workspace", WatchDepth::Tree, bounds(100)).expect("watched");
+    for directory in ["", "a"] {
+        let directory = fs::File::open(place.workspace().join(directory)).expect("open");
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        let file = openat(&directory, ".", flags, Mode::from_raw_mode(0o600)).expect("a file");
+        rustix::io::write(&file, b"content").expect("written");
+        fchmod(&file, Mode::from_raw_mode(0o640)).expect("a mode");
+        let unnamed = format!("/proc/self/fd/{}", file.as_raw_fd());
+        linkat(CWD, unnamed, &directory, "named", AtFlags::SYMLINK_FOLLOW).expect("a name");
+    }
+    // Which others may have as well.
+    fs::write(place.workspace().join("a/#12"), "").expect("written");
+    fs::write(place.workspace().join("a/#12"), "more").expect("written");
+    let told = read_until(&place, &mut watch, "a/#12 modified");
+    assert_eq!(told, ["named created", "a/named created", "a/#12 created", "a/#12 modified"]);
 }
 
 #[test]
