@@ -109,9 +109,14 @@ impl ProcessGroup {
     /// The kernel's. The group is thawed in every case.
     pub fn signal(&self, signal: Signal, spared: Option<i32>) -> Result<(), GroupError> {
         match self.signal_frozen(signal, spared) {
-            Err(GroupError::Path(error)) if is_removal(&error) => Ok(()),
+            Err(GroupError::Path(error)) if is_removal(&error) && !self.lacks_freezer() => Ok(()),
             outcome => outcome,
         }
+    }
+
+    /// Whether the directory is there without the file that freezes it: it is of another hierarchy.
+    fn lacks_freezer(&self) -> bool {
+        self.directory.exists() && !self.directory.join(self.freezer_file()).exists()
     }
 
     fn signal_frozen(&self, signal: Signal, spared: Option<i32>) -> Result<(), GroupError> {
@@ -165,10 +170,19 @@ impl ProcessGroup {
     }
 
     fn freeze(&self, frozen: bool) -> Result<(), PathError> {
-        match (self.version, frozen) {
-            (Version::V2, _) => write(&self.directory, "cgroup.freeze", if frozen { "1" } else { "0" }),
-            (Version::V1, true) => write(&self.directory, "freezer.state", "FROZEN"),
-            (Version::V1, false) => write(&self.directory, "freezer.state", "THAWED"),
+        let state = match (self.version, frozen) {
+            (Version::V2, true) => "1",
+            (Version::V2, false) => "0",
+            (Version::V1, true) => "FROZEN",
+            (Version::V1, false) => "THAWED",
+        };
+        write(&self.directory, self.freezer_file(), state)
+    }
+
+    const fn freezer_file(&self) -> &'static str {
+        match self.version {
+            Version::V2 => "cgroup.freeze",
+            Version::V1 => "freezer.state",
         }
     }
 
@@ -198,6 +212,15 @@ mod tests {
             let group = ProcessGroup::new(version, directory.path().join("removed"));
             group.signal(Signal::TERM, None).expect("nobody is signalled");
             group.kill_others(None).expect("nobody is killed");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_a_hierarchy_that_cannot_freeze_is_no_group_that_was_removed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        for version in [Version::V1, Version::V2] {
+            let group = ProcessGroup::new(version, directory.path().to_owned());
+            assert!(matches!(group.signal(Signal::KILL, None), Err(GroupError::Path(_))), "{version:?}");
         }
     }
 
