@@ -85,6 +85,8 @@ pub(crate) struct Shell {
     last_words: Option<LastWords>,
     /// Whether a function is about a word of our lines.
     covered: Cell<bool>,
+    /// Whether it took the lines that it begins with.
+    has_first_lines: bool,
 }
 
 /// Why there is no shell.
@@ -179,7 +181,7 @@ impl Shell {
             }
         };
         let descriptor = process.descriptor;
-        let shell = Self {
+        let mut shell = Self {
             dialect,
             program,
             pid,
@@ -190,13 +192,15 @@ impl Shell {
             waiting_place,
             last_words,
             covered: Cell::new(false),
+            has_first_lines: false,
         };
         let lines = [
             dialect.start_up().to_owned(),
             format!("{}=0", Secrets::START.status()),
             dialect.report_line(Secrets::START),
         ];
-        shell.send(&lines).map_err(|_| shell.mute("it closed its input"))?;
+        // One that has ended already is told of by whoever waits for it: it was started all the same.
+        shell.has_first_lines = shell.send(&lines).is_ok();
         Ok(shell)
     }
 
@@ -209,6 +213,9 @@ impl Shell {
     /// # Errors
     /// [`ShellError::Mute`].
     pub(crate) fn await_first_line(&self) -> Result<(), ShellError> {
+        if !self.has_first_lines {
+            return Err(self.mute("it closed its input"));
+        }
         let timeout = Timespec { tv_sec: START_SECONDS, tv_nsec: 0 };
         let mut watched =
             [PollFd::new(&self.report, PollFlags::IN), PollFd::new(&self.descriptor, PollFlags::IN)];
