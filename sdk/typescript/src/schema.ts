@@ -21,6 +21,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Shows figures of the daemon for Prometheus and others that read its format, OpenMetrics: counts and durations of requests, creates,
+         *     execs and teardowns, and what there is now of sessions and of the pool.
+         */
+        get: operations["show_metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/openapi.json": {
         parameters: {
             query?: never;
@@ -2590,6 +2610,33 @@ export interface operations {
                     "application/json": components["schemas"]["Health"];
                 };
             };
+        };
+    };
+    show_metrics: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description An id for this request, which the answer and the daemon's log carry: 1 to 128 printable ASCII characters without spaces. Another one takes the place of what is none. */
+                "X-Request-ID"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The figures */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
+                };
+            };
+            400: components["responses"]["400_INVALID_REQUEST"];
+            401: components["responses"]["401_UNAUTHORIZED"];
+            500: components["responses"]["500_INTERNAL_ERROR"];
         };
     };
     show_document: {
