@@ -27,15 +27,23 @@ sandkasten() {
 }
 "#;
 
-/// What comes after all pages, whatever they left running.
+/// What comes after all pages, whatever they left running, and however they ended.
 const AFTER: &str = r#"
 trap - ERR
+exec > after.out 2>&1
 if command sandkasten status > /dev/null 2>&1; then
     running=$(command sandkasten ps -q)
     [ -z "$running" ] || command sandkasten rm $running
     command sandkasten stop
 fi
 "#;
+
+/// A bound on hangs.
+const PATIENCE: &str = "300";
+/// Places of the whole host that no page's command may touch here.
+const OF_THE_HOST: [&str; 5] = ["/etc/sandkasten", "/var/lib/sandkasten", "/usr/local", "/opt/", "sudo make"];
+/// How pip says that it cannot have a package.
+const NOT_TO_BE_HAD: &str = "ERROR: No matching distribution found for ";
 
 /// A directory that looks to a page's commands as a checkout does in which the binary was built, on a host of its own.
 pub(crate) struct Reader {
@@ -49,6 +57,8 @@ pub(crate) struct Outcome {
     pub(crate) steps: usize,
     /// Why blocks were not run, as the page says it.
     pub(crate) not_run: Vec<String>,
+    /// What pip could not have; the page ends there.
+    pub(crate) lacks: Option<String>,
 }
 
 impl Reader {
@@ -95,16 +105,28 @@ impl Reader {
             }
         }
         outcome.steps = steps.len() - 1;
-        let mut script = BEFORE.to_owned();
+        let mut script = format!("{BEFORE}\nafter() {{ {AFTER} }}\ntrap after EXIT\n");
         for (number, step) in steps.iter().enumerate() {
-            fs::write(self.file(number, "sh"), self.here(&step.commands)).expect("written");
-            // What prints too much is still there to be compared; what fails ends the page.
-            script.push_str(&format!("source {number}.sh > {number}.out 2> {number}.err < /dev/null\n[ ! -e failed ] || {{ {AFTER}\nexit 1; }}\n"));
+            let commands = self.here(&step.commands);
+            let touched = OF_THE_HOST.iter().find(|place| commands.contains(**place));
+            assert_eq!(
+                touched, None,
+                "{page}:{}: say in the page why this is not run here\n{commands}",
+                step.line
+            );
+            fs::write(self.file(number, "sh"), commands).expect("written");
+            // What fails ends the page.
+            script.push_str(&format!(
+                "source {number}.sh > {number}.out 2> {number}.err < /dev/null\n[ ! -e failed ] || exit 1\n"
+            ));
         }
-        script.push_str(AFTER);
         fs::write(self.place().join("page.sh"), script).expect("written");
-        let ran = self.shell().arg("page.sh").output().expect("bash runs");
+        let ran = self.shell().output().expect("bash runs");
         let left = Leaks::find(&self.place().join("data"), None);
+        outcome.lacks = steps.iter().enumerate().find_map(|(number, _)| self.not_to_be_had(number));
+        if outcome.lacks.is_some() {
+            return outcome;
+        }
         for (number, step) in steps.iter().enumerate() {
             self.compare(page, number, step);
         }
@@ -115,8 +137,9 @@ impl Reader {
 
     fn shell(&self) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
-        let mut shell = Command::new("bash");
+        let mut shell = Command::new("timeout");
         shell
+            .args(["--kill-after=30", PATIENCE, "bash", "page.sh"])
             .current_dir(self.place())
             .env_clear()
             .env("PATH", format!("{}:{path}", self.place().join("path").display()))
@@ -130,6 +153,11 @@ impl Reader {
 
     fn file(&self, number: usize, kind: &str) -> PathBuf {
         self.place().join(format!("{number}.{kind}"))
+    }
+
+    fn not_to_be_had(&self, number: usize) -> Option<String> {
+        let said = fs::read_to_string(self.file(number, "err")).ok()?;
+        said.lines().find_map(|line| line.strip_prefix(NOT_TO_BE_HAD)).map(str::to_owned)
     }
 
     fn compare(&self, page: &str, number: usize, step: &Step) {
