@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::leaks::Leaks;
 use crate::raw_api::RawApi;
 use crate::session::TestSession;
-use crate::test_daemon::{API_KEY, as_root, binary, end, make_directory};
+use crate::test_daemon::{API_KEY, as_root, binary, make_directory};
 
 /// A directory with a data directory and a `sandkasten.yaml`, where a daemon may or may not run.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ impl DetachedDaemon {
         let leaks = Leaks::find(&self.data_dir(), None);
         if !leaks.is_empty() {
             left.push(format!("{leaks:?}"));
-            end(&leaks);
+            leaks.end();
         }
         for name in ["sandkasten.pid", "daemon.json"] {
             if self.data_dir().join("run").join(name).exists() && stopped_a_daemon(&stopped) {

@@ -3,8 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest, Sha256};
+
+use crate::patience::patience;
 
 /// Everything found that belongs to a daemon which should be gone.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -81,6 +86,35 @@ impl Leaks {
         let mut leaks = Self::default();
         hierarchies().iter().for_each(|root| collect_cgroups(&root.join(&instance), &mut leaks));
         leaks
+    }
+
+    /// Looks for those of all private daemons whose run directories are there: of those that were killed, and that no next one has
+    /// cleared away.
+    #[must_use]
+    pub fn of_all_private(data_dir: &Path) -> Self {
+        let mut leaks = Self::default();
+        for entry in fs::read_dir(data_dir.join("run")).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let pid = name.to_str().and_then(|name| name.strip_prefix("private-")?.parse().ok());
+            if let Some(found) = pid.map(|pid| Self::of_private(data_dir, pid)) {
+                leaks.processes.extend(found.processes);
+                leaks.cgroups.extend(found.cgroups);
+            }
+        }
+        leaks
+    }
+
+    /// Ends what a failed test left, so that it does not disturb the next.
+    pub fn end(&self) {
+        for pid in self.processes.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            kill_process(pid, Signal::KILL).ok();
+        }
+        let deadline = Instant::now() + patience(Duration::from_secs(5));
+        for cgroup in self.cgroups.iter().rev() {
+            while fs::remove_dir(cgroup).is_err() && cgroup.exists() && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
     }
 
     /// Whether nothing was found.

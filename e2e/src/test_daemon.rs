@@ -300,22 +300,10 @@ impl TestDaemon {
         }
         child.wait().expect("a daemon ends");
         let leaks = Leaks::find(&data_dir, None);
-        end(&leaks);
+        leaks.end();
+        Leaks::of_all_private(&data_dir).end();
         drop(directory);
         leaks
-    }
-}
-
-/// Ends what a failed test left, so that it does not disturb the next.
-pub(crate) fn end(leaks: &Leaks) {
-    for pid in leaks.processes.iter().filter_map(|pid| Pid::from_raw(*pid)) {
-        kill_process(pid, Signal::KILL).ok();
-    }
-    let deadline = Instant::now() + patience(Duration::from_secs(5));
-    for cgroup in leaks.cgroups.iter().rev() {
-        while fs::remove_dir(cgroup).is_err() && cgroup.exists() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(10));
-        }
     }
 }
 

@@ -7,11 +7,30 @@ use std::process::{Command, Stdio};
 
 use sandkasten_e2e::{Leaks, binary};
 
+/// A directory of a test's own. Where the test fails, what its commands left running ends with it.
+pub(crate) struct PrivateDirectory(tempfile::TempDir);
+
+impl PrivateDirectory {
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for PrivateDirectory {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let data = self.path().join("data");
+            Leaks::of_all_private(&data).end();
+            Leaks::find(&data, None).end();
+        }
+    }
+}
+
 /// A fresh data directory, which does not exist yet.
-pub(crate) fn private_directory() -> tempfile::TempDir {
+pub(crate) fn private_directory() -> PrivateDirectory {
     let directory = tempfile::Builder::new().prefix("sk-").tempdir().expect("a directory can be made");
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).expect("a mode can be set");
-    directory
+    PrivateDirectory(directory)
 }
 
 /// A command of the binary that knows no daemon.
