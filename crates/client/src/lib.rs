@@ -4,6 +4,7 @@
 //! goes through the contract, so the command line and the end-to-end tests see what any other client sees.
 #![forbid(unsafe_code)]
 
+mod causes;
 mod client;
 mod endpoint;
 mod event_parser;
@@ -19,6 +20,7 @@ mod session_reference;
 mod terminal;
 mod watch_stream;
 
+pub use self::causes::with_causes;
 pub use self::client::{Client, UploadFile};
 pub use self::endpoint::{Endpoint, ParseEndpointError};
 pub use self::exec_stream::{ExecEvent, ExecStream};

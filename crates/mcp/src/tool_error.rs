@@ -1,13 +1,12 @@
 //! Why a tool did not work, in words for a language model. None of it is an error of the protocol.
 
-use std::error::Error;
 use std::path::PathBuf;
 
 use rmcp::ErrorData;
 use rmcp::handler::server::tool::IntoCallToolResult;
 use rmcp::model::{CallToolResponse, CallToolResult, ContentBlock};
 use sandkasten_api::error::{ErrorBody, ErrorCode};
-use sandkasten_client::RequestError;
+use sandkasten_client::{RequestError, with_causes};
 use sandkasten_isolation::host::FileError;
 
 /// A tool that did not work.
@@ -110,20 +109,6 @@ fn refusal(body: &ErrorBody, message: &str) -> String {
     let hint = verdict.and_then(|verdict| verdict.hint.as_deref()).unwrap_or_default();
     let code = code.as_str().unwrap_or_default();
     format!("{code}: {message} {hint}").trim_end().to_owned()
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 impl IntoCallToolResult for ToolError {

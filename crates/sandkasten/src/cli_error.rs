@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sandkasten_api::error::ErrorCode;
 use sandkasten_client::RequestError;
+pub(crate) use sandkasten_client::with_causes;
 use serde::{Deserialize, Serialize};
 
 /// The exit statuses of the contract.
@@ -164,21 +165,6 @@ impl CliError {
         };
         Self { what: what.into(), why, hint: hint.to_owned(), exit }
     }
-}
-
-/// Joins an error and its causes, leaving out a cause that only repeats what was said.
-pub(crate) fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let said = error.to_string();
-        if !text.contains(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 fn root_cause<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
