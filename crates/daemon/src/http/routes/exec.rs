@@ -86,13 +86,23 @@ pub(in crate::http) async fn run(
         options.audience = Audience::Nobody;
         return run_once(&state, session, options).await;
     }
+    let (job, end, captured) = run_to_end(&state, session, options).await?;
+    respond(&job, &end, captured)
+}
+
+/// Runs a command without a key to its end. A client that goes away ends it.
+pub(in crate::http) async fn run_to_end(
+    state: &ApiState,
+    session: Arc<LiveSession>,
+    options: ExecOptions,
+) -> Result<(Arc<Job>, Arc<JobEnd>, [Captured; 2]), ApiError> {
     let capture = options.capture;
     let (job, begun) = state.sessions.exec(session, options).await?;
     let Begun::Now(events) = begun else {
         return Err(ApiError::panicked("a command without a key was known"));
     };
     let (end, captured) = collect(&job, capture, events).await?;
-    respond(&job, &end, captured)
+    Ok((job, end, captured))
 }
 
 /// Runs a command unless its key is known, and answers with the result of the one that has it.
@@ -117,7 +127,7 @@ async fn run_once(
 }
 
 /// Collects what a command writes until it has ended.
-pub(in crate::http) async fn collect(
+async fn collect(
     job: &Job,
     capture: Capture,
     mut events: mpsc::Receiver<ExecEvent>,

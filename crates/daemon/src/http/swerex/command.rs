@@ -14,8 +14,8 @@ use super::{ApiError, ApiState, PathId, Refusal};
 use crate::http::exec_request::exec_options;
 use crate::http::json_body::JsonBody;
 use crate::http::output_document::OutputDocument;
-use crate::http::routes::exec::collect;
-use crate::session::{Begun, JobEnd, LiveSession};
+use crate::http::routes::exec::run_to_end;
+use crate::session::{JobEnd, LiveSession};
 
 /// What has been run.
 pub(super) struct Ran {
@@ -31,12 +31,8 @@ pub(super) async fn run(
     request: ExecRequest,
 ) -> Result<Ran, ApiError> {
     let options = exec_options(request, session.defaults.max_exec_timeout_ms, false)?;
-    let (capture, raw) = (options.capture, options.raw_output);
-    let (job, begun) = state.sessions.exec(Arc::clone(session), options).await?;
-    let Begun::Now(events) = begun else {
-        return Err(ApiError::panicked("a command without a key was known"));
-    };
-    let (end, captured) = collect(&job, capture, events).await?;
+    let raw = options.raw_output;
+    let (_, end, captured) = run_to_end(state, Arc::clone(session), options).await?;
     let [stdout, stderr] = captured.map(|captured| OutputDocument::render(captured, raw).text);
     Ok(Ran { end, stdout, stderr })
 }
